@@ -89,7 +89,13 @@ def to_svg(fig: Figure, alt: str) -> str:
         'style="max-width:100%;height:auto;background:none"'
     )
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-    return svg.replace("<svg", root, 1)
+    return _without_idle_ids(svg).replace("<svg", root, 1)
+
+
+def _without_idle_ids(svg: str) -> str:
+    """Drops the ids that nothing refers to: figures of one page would share them."""
+    used = set(re.findall(r"#([\w.-]+)", svg))
+    return re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", svg)
 
 
 class InlineFigure:

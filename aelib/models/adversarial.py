@@ -29,6 +29,7 @@ class GAN(keras.Model):
     def __init__(self, generator, discriminator, latent_dim: int, seed: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         self.generator, self.discriminator = generator, discriminator
+        self.built = generator.built and discriminator.built
         self.latent_dim, self.seed = latent_dim, seed
         self.noise = keras.random.SeedGenerator(seed)
         self.discriminator_tracker = keras.metrics.Mean(name="discriminator")

@@ -127,6 +127,7 @@ class Autoencoder(keras.Model):
     def __init__(self, encoder: keras.Model, decoder: keras.Model, **kwargs: Any):
         super().__init__(**kwargs)
         self.encoder, self.decoder = encoder, decoder
+        self.built = encoder.built and decoder.built
 
     @classmethod
     def dense(
