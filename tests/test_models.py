@@ -96,7 +96,7 @@ def test_linear_autoencoder_spans_the_principal_subspace():
     x = (rng.normal(size=(256, 8)) * scales) @ basis.T
     x = (x - x.mean(0)).astype("float32")
     model = Autoencoder.linear(8, 3)
-    rate = keras.optimizers.schedules.ExponentialDecay(0.03, decay_steps=50, decay_rate=0.7)
+    rate = keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=50, decay_rate=0.8)
     model.compile(keras.optimizers.Adam(rate), loss="mse")
     model.fit(x, epochs=150, batch_size=64, verbose=0)
     learnt = np.linalg.qr(numpy(model.decoder.output_layer.kernel).T)[0]  # (8, 3)
@@ -104,7 +104,8 @@ def test_linear_autoencoder_spans_the_principal_subspace():
     cosines = np.linalg.svd(learnt.T @ principal, compute_uv=False)
     assert cosines.min() > 0.999  # every principal angle is below 2.6 degrees
     residual = x - x @ principal @ principal.T
-    assert model.evaluate(x, verbose=0) == pytest.approx(np.mean(residual**2), rel=0.01)
+    best = np.mean(residual**2)  # no linear autoencoder can do better
+    assert best * (1 - 1e-5) <= model.evaluate(x, verbose=0) < 1.02 * best
 
 
 def gradient_by_training(model, x, **options):
