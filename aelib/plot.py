@@ -13,6 +13,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -21,8 +22,8 @@ from aelib.errors import BadInput
 #: Okabe and Ito's colours, in an order whose members are legible on white and on near-black.
 COLOURS = ["#2a8fc7", "#d9730d", "#1a9e77", "#c969a0", "#b58900", "#7a6fd0", "#7f7f7f"]
 
-STYLE: dict[str, Any] = {
-    "axes.prop_cycle": mpl.cycler(color=COLOURS),
+STYLE: Any = {
+    "axes.prop_cycle": cycler(color=COLOURS),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -152,6 +153,7 @@ def scatter(ax: Axes, points: Any, labels: Iterable[Any], size: float = 6.0) -> 
     for i, label in enumerate(np.unique(labels)):
         chosen = points[labels == label]
         colour = mpl.colormaps["tab10"](i % 10)
-        ax.scatter(*chosen.T, s=size, color=colour, label=str(label), rasterized=True, lw=0)
+        x, y = chosen.T
+        ax.scatter(x, y, s=size, color=colour, label=str(label), rasterized=True, lw=0)
     ax.legend(markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax

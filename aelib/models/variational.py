@@ -1,5 +1,6 @@
 """The variational autoencoder (Kingma and Welling, 2014) and β-VAE (Higgins et al., 2017)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -8,7 +9,10 @@ from keras import ops
 from aelib import objectives
 from aelib.models.autoencoder import Autoencoder, Decoder, Encoder, Shape, Tensor
 
-_NLL = {"bernoulli": objectives.bernoulli_nll, "gaussian": objectives.gaussian_nll}
+_NLL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "bernoulli": objectives.bernoulli_nll,
+    "gaussian": objectives.gaussian_nll,
+}
 
 
 @keras.saving.register_keras_serializable(package="aelib")
