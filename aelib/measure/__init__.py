@@ -1,0 +1,74 @@
+"""One module computes each figure, with its unit: the book, benchmarks and shell all call it.
+
+Inputs may be lists, NumPy arrays or tensors of any Keras backend. Log-likelihoods come in nats;
+rates and entropies go out in bits.
+"""
+
+from aelib.measure.baselines import PCA, linear_probe, pca_error
+from aelib.measure.compressors import compressors
+from aelib.measure.generation import (
+    copied_share,
+    distinct_n,
+    forward_perplexity,
+    ngram_overlap,
+    reverse_perplexity,
+    self_bleu,
+)
+from aelib.measure.likelihood import (
+    MutualInformation,
+    active_units,
+    bits_per_character,
+    iw_nll,
+    mutual_information,
+    perplexity,
+)
+from aelib.measure.ngram import NGramModel, words
+from aelib.measure.rate import (
+    Quantiser,
+    RatePoint,
+    empirical_entropy_bits,
+    gaussian_rate_bits,
+    rate_distortion,
+)
+from aelib.measure.reconstruction import (
+    bleu,
+    character_error_rate,
+    chrf,
+    edit_distance,
+    exact_match,
+    mean_squared_error,
+    token_accuracy,
+)
+
+__all__ = [
+    "PCA",
+    "MutualInformation",
+    "NGramModel",
+    "Quantiser",
+    "RatePoint",
+    "active_units",
+    "bits_per_character",
+    "bleu",
+    "character_error_rate",
+    "chrf",
+    "compressors",
+    "copied_share",
+    "distinct_n",
+    "edit_distance",
+    "empirical_entropy_bits",
+    "exact_match",
+    "forward_perplexity",
+    "gaussian_rate_bits",
+    "iw_nll",
+    "linear_probe",
+    "mean_squared_error",
+    "mutual_information",
+    "ngram_overlap",
+    "pca_error",
+    "perplexity",
+    "rate_distortion",
+    "reverse_perplexity",
+    "self_bleu",
+    "token_accuracy",
+    "words",
+]
