@@ -1,0 +1,119 @@
+"""Hooks into the book's build.
+
+- The execution cache is keyed by the library, its data, recorded results and the pins, so that a
+  change in any of them runs every notebook again.
+- The minutes that each notebook took are written to _build/timings.json.
+- Thebe's scripts (an error on every page, and requests to other hosts) are dropped.
+- Keras models show the arguments of their own __init__ in the API reference.
+"""
+
+import hashlib
+import inspect
+import json
+import re
+import shutil
+from pathlib import Path
+
+from myst_nb.sphinx_ import NbMetadataCollector
+from sphinx.application import Sphinx
+
+INPUTS = ("aelib/**/*", "benchmarks/results/*.json", "requirements.txt")
+KEPT_CACHES = 3
+
+
+def digest(root: Path) -> str:
+    """Of everything that a notebook's outputs depend on, besides its own cells."""
+    state = hashlib.sha256()
+    for pattern in INPUTS:
+        for path in sorted(root.glob(pattern)):
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
+                state.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return state.hexdigest()[:16]
+
+
+def key_cache(app: Sphinx, config) -> None:
+    """One execution cache for each state of the inputs; the oldest ones are deleted."""
+    caches = Path(app.outdir).parent / "executed"
+    cache = caches / digest(Path(app.srcdir))
+    cache.mkdir(parents=True, exist_ok=True)
+    cache.touch()
+    config.nb_execution_cache_path = str(cache)
+    for old in sorted(caches.iterdir(), key=lambda p: p.stat().st_mtime)[:-KEPT_CACHES]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_timings(app: Sphinx, exception: Exception | None) -> None:
+    """{notebook: seconds} of the runs behind the pages."""
+    if exception or app.builder.format != "html":
+        return
+    seconds = {}
+    for name in sorted(app.env.found_docs):
+        run = NbMetadataCollector.get_exec_data(app.env, name)
+        if run and run["runtime"] is not None:
+            seconds[name] = round(run["runtime"], 1)
+    path = Path(app.outdir).parent / "timings.json"
+    path.write_text(json.dumps(seconds, indent=1) + "\n", encoding="utf-8")
+
+
+def drop_thebe(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """No page here runs code on another host."""
+    for kind in ("script_files", "css_files"):
+        context[kind] = [file for file in context[kind] if "thebe" not in str(file)]
+
+
+def keras_signature(app: Sphinx, what, name, obj, options, signature, returns):
+    """Keras wraps __init__; the wrapped one has the arguments."""
+    if what != "class" or signature not in (None, "(*args, **kwargs)", "(*args: Any, **kwargs: Any)"):
+        return None
+    try:
+        arguments = inspect.signature(inspect.unwrap(obj.__init__))
+    except (TypeError, ValueError):
+        return None
+    kept = [p for p in arguments.parameters.values() if p.name != "self"]
+    return str(arguments.replace(parameters=kept, return_annotation=inspect.Signature.empty)), ""
+
+
+_CODE = re.compile(r"(``.+?``|(?<![`:])`[^`]+`(?!`))")
+_MARKUP = re.compile(r"([*|\\]|(?<=\w)_(?!\w))")
+
+
+def plain_docstring(app: Sphinx, what, name, obj, options, lines: list[str]) -> None:
+    """Docstrings are plain text: `code` in backticks, indented blocks shown as they are."""
+    written: list[str] = []
+    literal = False
+    for line in lines:
+        indented = line.startswith("  ")
+        if indented and not literal and _ends_paragraph(written):
+            literal = True
+            written += ["::", ""]
+        elif line and not indented:
+            literal = False
+        written.append(line if literal or line.startswith((">>>", "..")) else _escaped(line))
+    lines[:] = written
+
+
+def _ends_paragraph(lines: list[str]) -> bool:
+    """An indented line after these starts a block of its own (and no `Args:` section)."""
+    return len(lines) > 1 and not lines[-1] and not lines[-2].startswith((" ", "-", "*"))
+
+
+def _escaped(line: str) -> str:
+    parts = _CODE.split(line)
+    parts[::2] = [_MARKUP.sub(r"\\\1", part) for part in parts[::2]]
+    parts[1::2] = [f"``{part.strip('`').strip()}``" for part in parts[1::2]]
+    return "".join(parts)
+
+
+def chinese_quotes(app: Sphinx) -> None:
+    """Tells the typographer what quotation marks Chinese uses."""
+    app.env.settings["smartquotes_locales"] = [("zh", "“”‘’")]
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("config-inited", key_cache)
+    app.connect("builder-inited", chinese_quotes)
+    app.connect("build-finished", write_timings)
+    app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("autodoc-process-docstring", plain_docstring, priority=100)
+    app.connect("autodoc-process-signature", keras_signature)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

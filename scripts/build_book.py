@@ -1,0 +1,96 @@
+"""Builds the book: executes every notebook that changed, warnings are errors.
+
+python scripts/build_book.py [--clean] [--only book/math/index ...]
+
+--only executes and builds the named pages with the reference pages, in a folder of its own.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NOISE = re.compile(r"absl::InitializeLog|IPKernelApp\] WARNING|oneDNN custom operations|port\.cc|^\s*$")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def environment() -> dict[str, str]:
+    """Quiet TensorFlow, oneDNN on, byte code kept."""
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1"}
+    env |= {"PYTHONUNBUFFERED": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    return env
+
+
+def jupyter_book(*options: str) -> int:
+    """Runs jupyter-book on the repository and passes on what it says, without the noise."""
+    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(ROOT), *options]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if not NOISE.search(COLOUR.sub("", line)):
+            print(line, end="", flush=True)
+    return process.wait()
+
+
+def only(pages: list[str]) -> int:
+    """A book of the named pages and the reference, outside the real one."""
+    names = [str(Path(page).with_suffix("")) for page in pages]
+    output = ROOT / "_build" / "only" / "-".join(names).replace("/", "-")
+    output.mkdir(parents=True, exist_ok=True)
+    reference = sorted(p.relative_to(ROOT).with_suffix("") for p in ROOT.glob("book/reference/*.md"))
+    files = [*names, *(str(p) for p in reference if p.stem not in ("claims", "api"))]
+    toc = output / "toc.yml"
+    chapters = "".join(f"  - file: {name}\n" for name in files)
+    toc.write_text(f"format: jb-book\nroot: book/index\nchapters:\n{chapters}", encoding="utf-8")
+    status = jupyter_book("--path-output", str(output), "--toc", str(toc), "--keep-going", "-n")
+    print(f"\n{output.relative_to(ROOT)}/_build/html/{names[0]}.html")
+    print("Links to pages outside this small book are warned about above; `make book` decides.")
+    return status
+
+
+def timings(build: Path) -> str:
+    """Minutes per notebook as a Markdown table."""
+    seconds = json.loads((build / "timings.json").read_text(encoding="utf-8"))
+    lines = ["| notebook | minutes |", "|---|---:|"]
+    lines += [f"| {name} | {value / 60:.1f} |" for name, value in seconds.items()]
+    total = sum(seconds.values()) / 60
+    return "\n".join([*lines, f"| **{len(seconds)} notebooks** | **{total:.1f}** |"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Build the book.")
+    parser.add_argument("--clean", action="store_true", help="forget earlier builds and runs")
+    parser.add_argument("--only", nargs="+", metavar="PAGE", help="build these pages alone")
+    arguments = parser.parse_args()
+    if arguments.only:
+        return only(arguments.only)
+    build = ROOT / "_build"
+    if arguments.clean:
+        for part in ("html", "executed", "jupyter_execute", ".doctrees", "timings.json"):
+            remove(build / part)
+    started = time.monotonic()
+    status = jupyter_book("-W", "--keep-going", "-n")
+    if status:
+        print("\nThe book was not built: see the warnings above, each is an error here.", file=sys.stderr)
+        return status
+    index = build / "html" / "index.html"
+    print(f"\n{timings(build)}\n\nBuilt in {(time.monotonic() - started) / 60:.1f} minutes: {index}")
+    print(f"Open it with your browser (file://{index}), or run `make serve`.")
+    return 0
+
+
+def remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""Runs every notebook with nbval, each in a fresh kernel: python scripts/check_notebooks.py [FILE ...]
+
+Says how long each took, and at the end how many were checked.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from build_book import ROOT, environment
+
+CELL_SECONDS = 600
+
+
+def notebooks() -> list[Path]:
+    """Every notebook of the book."""
+    found = sorted((ROOT / "book").rglob("*.ipynb"))
+    return [path.relative_to(ROOT) for path in found if ".ipynb_checkpoints" not in path.parts]
+
+
+def check(path: Path) -> tuple[bool, str]:
+    """(did all cells run?, what pytest printed)."""
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", f"--nbval-cell-timeout={CELL_SECONDS}"]
+    command += ["-o", "addopts=", "-p", "no:cacheprovider", "--timeout=0", "--tb=short", str(path)]
+    run = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
+    return run.returncode == 0, run.stdout + run.stderr
+
+
+def closing_line(output: str) -> str:
+    """pytest's last line without its ornaments: '12 passed'."""
+    lines = [line.strip("= ") for line in output.splitlines() if line.strip()]
+    return lines[-1].split(" in ")[0] if lines else "nothing ran"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("notebooks", nargs="*", type=Path)
+    chosen = parser.parse_args().notebooks or notebooks()
+    started, failed = time.monotonic(), []
+    for number, path in enumerate(chosen, 1):
+        print(f"[{number}/{len(chosen)}] {path} ", end="", flush=True)
+        begun = time.monotonic()
+        passed, output = check(path)
+        print(f"{time.monotonic() - begun:5.0f} s  {closing_line(output)}", flush=True)
+        if not passed:
+            failed.append(path)
+            print(output, flush=True)
+    minutes = (time.monotonic() - started) / 60
+    print(f"{len(chosen)} notebooks checked in {minutes:.1f} minutes, {len(failed)} failed", flush=True)
+    for path in failed:
+        print(f"failed: {path}")
+    return bool(failed) or not chosen
+
+
+if __name__ == "__main__":
+    sys.exit(main())
