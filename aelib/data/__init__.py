@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, overload
 
+from aelib.data.addresses import Speech, load_sotu, speeches
 from aelib.data.bible import load_bible, load_pairs
 from aelib.data.corpus import Corpus, Digits, Pairs, Provenance, normalise, split_sentences
 from aelib.data.digits import load_digits
@@ -19,8 +20,7 @@ from aelib.data.files import from_file
 from aelib.data.grammar import ENGLISH, Grammar, GrammarCorpus, MarkovSource, load_grammar
 from aelib.data.manual import load_pydoc
 from aelib.data.online import CLASSICS, load_classic
-from aelib.data.speeches import Speech, load_sotu, speeches
-from aelib.errors import DataUnavailable, UnknownName
+from aelib.errors import BadInput, DataUnavailable, UnknownName
 
 __all__ = [
     "ENGLISH", "Corpus", "Digits", "Grammar", "GrammarCorpus", "MarkovSource", "Pairs",
@@ -65,6 +65,7 @@ def load(name: str, path: str | Path | None = None) -> Corpus | Digits:
     Raises:
         UnknownName: there is no such corpus.
         DataUnavailable: the data extra is not installed, or the network cannot be reached.
+        BadInput: a path for something else than an online classic.
     """
     if name in CLASSICS:
         return load_classic(name, path)
@@ -73,6 +74,9 @@ def load(name: str, path: str | Path | None = None) -> Corpus | Digits:
             f"no corpus named {name!r}: choose from {', '.join(available(online=True))}, "
             "or read your own with aelib.data.from_file(path)"
         )
+    if path is not None:
+        raise BadInput(f"path is for {', '.join(CLASSICS)}: read your own text with "
+                       "aelib.data.from_file(path)")  # fmt: skip
     return _load(name)
 
 

@@ -100,7 +100,7 @@ def _verses(name: str) -> tuple[MappingProxyType[int, str], MappingProxyType[int
         verse = clean_verse(content[start : ends[number]].strip(), number)
         if verse:  # a few verses are empty in one translation or another
             verses[number] = verse
-    titles = {book.value: title for book, title in bible.short_titles.items()}
+    titles = {book.value: book.title for book in bible.short_titles}
     return MappingProxyType(verses), MappingProxyType(titles)
 
 

@@ -43,10 +43,11 @@ class TextFeatures:
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
 
+        texts = _checked(texts)
         self._tfidf: Any = TfidfVectorizer(sublinear_tf=True, min_df=2)
         self._svd: Any = TruncatedSVD(self.dim, random_state=self.seed)
         try:
-            counts = self._tfidf.fit_transform(_checked(texts))
+            counts = self._tfidf.fit_transform(texts)
         except ValueError:
             raise BadInput("too little text: no word is in two of the texts") from None
         if counts.shape[1] <= self.dim:

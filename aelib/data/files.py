@@ -6,35 +6,62 @@ from pathlib import Path
 from aelib.data.corpus import Corpus, Provenance, contiguous, digest
 from aelib.errors import BadInput
 
+_WRAPPED = 45  # characters: lines of verse and of lists are mostly shorter
 
-def from_file(path: str | Path, encoding: str = "utf-8", name: str | None = None) -> Corpus:
+
+def from_file(
+    path: str | Path,
+    encoding: str = "utf-8",
+    name: str | None = None,
+    unit: str | None = None,
+) -> Corpus:
     """Read a text file and split it into blocks of 80 / 10 / 10 % in reading order.
 
-    Text with blank lines between paragraphs of several lines (a wrapped book) gives a passage per
-    paragraph; any other text gives a passage per line. Blank lines are left out, characters kept.
+    Args:
+        path: the file; blank lines are left out, every other character is kept.
+        encoding: of the file.
+        name: of the corpus; the file's own without its ending if not given.
+        unit: what a passage is, "line" or "paragraph" (lines up to a blank one, joined). If not
+            given: paragraphs for a book wrapped at some width, lines for anything else.
 
     Raises:
         BadInput: no such file, empty, binary, or in another encoding.
     """
+    if unit not in (None, "line", "paragraph"):
+        raise BadInput(f'unit must be "line" or "paragraph", not {unit!r}')
     path = Path(path)
     text = _decode(_read(path), path, encoding)
-    blocks = [block for block in re.split(r"\n[ \t]*\n", text) if block.strip()]
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    if not lines:
+    blocks = [_lines(block) for block in re.split(r"\n[ \t]*\n", text) if block.strip()]
+    if not blocks:
         raise BadInput(f"{path} is empty: give a file with some text in it")
-    wrapped = len(blocks) > 1 and len(lines) > 2 * len(blocks)
-    passages = [" ".join(block.split()) for block in blocks] if wrapped else lines
+    unit = unit or ("paragraph" if _is_wrapped(blocks) else "line")
+    if unit == "paragraph":
+        passages = [" ".join(lines) for lines in blocks]
+    else:
+        passages = [line for lines in blocks for line in lines]
     train, validation, test = contiguous(passages)
-    unit = "paragraphs" if wrapped else "lines"
     provenance = Provenance(
         source=str(path.name),
         version="",
         licence="your own text",
-        split=f"blocks of 80 / 10 / 10 % of the {unit} in reading order",
+        split=f"blocks of 80 / 10 / 10 % of the {unit}s in reading order",
         url="",
         sha256=digest(train, validation, test),
     )
     return Corpus(name or path.stem, train, validation, test, provenance)
+
+
+def _lines(block: str) -> list[str]:
+    return [line.strip() for line in block.split("\n") if line.strip()]
+
+
+def _is_wrapped(blocks: list[list[str]]) -> bool:
+    """Do lines that are not a block's last mostly break off long and in mid-sentence?"""
+    inner = [line for lines in blocks for line in lines[:-1]]
+    if len(blocks) < 2 or not inner:
+        return False
+    broken = [line for line in inner if len(line) >= _WRAPPED and line[-1] not in ".!?:\"'”’"]
+    return 2 * len(broken) > len(inner)
 
 
 def _read(path: Path) -> bytes:
