@@ -56,7 +56,9 @@ def decide(claim_id: str, holds: bool, **figures: Any) -> None:
     }
     listed = ", ".join(f"{name} = {text}" for name, text in shown.items())
     if not holds:
-        raise ClaimFailed(f"{title}: the ledger's verdict no longer holds ({listed or 'no figure'})")
+        raise ClaimFailed(
+            f"{title}: the ledger's verdict no longer holds ({listed or 'no figure'})"
+        )
     for name, text in shown.items():
         glue(f"{claim_id}_{name}", text)
     print(f"{title}: decided" + (f" ({listed})" if listed else ""))

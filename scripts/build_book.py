@@ -16,7 +16,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NOISE = re.compile(r"absl::InitializeLog|IPKernelApp\] WARNING|oneDNN custom operations|port\.cc|^\s*$")
+NOISE = re.compile(
+    r"absl::InitializeLog|IPKernelApp\] WARNING|oneDNN custom operations|port\.cc|^\s*$"
+)
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -32,7 +34,12 @@ def jupyter_book(*options: str) -> int:
     """Runs jupyter-book on the repository and passes on what it says, without the noise."""
     command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(ROOT), *options]
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=ROOT,
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     assert process.stdout is not None
     for line in process.stdout:
@@ -46,7 +53,9 @@ def only(pages: list[str]) -> int:
     names = [str(Path(page).with_suffix("")) for page in pages]
     output = ROOT / "_build" / "only" / "-".join(names).replace("/", "-")
     output.mkdir(parents=True, exist_ok=True)
-    reference = sorted(p.relative_to(ROOT).with_suffix("") for p in ROOT.glob("book/reference/*.md"))
+    reference = sorted(
+        p.relative_to(ROOT).with_suffix("") for p in ROOT.glob("book/reference/*.md")
+    )
     files = [*names, *(str(p) for p in reference if p.stem not in ("claims", "api"))]
     toc = output / "toc.yml"
     chapters = "".join(f"  - file: {name}\n" for name in files)
@@ -80,10 +89,15 @@ def main() -> int:
     started = time.monotonic()
     status = jupyter_book("-W", "--keep-going", "-n")
     if status:
-        print("\nThe book was not built: see the warnings above, each is an error here.", file=sys.stderr)
+        print(
+            "\nThe book was not built: see the warnings above, each is an error here.",
+            file=sys.stderr,
+        )
         return status
     index = build / "html" / "index.html"
-    print(f"\n{timings(build)}\n\nBuilt in {(time.monotonic() - started) / 60:.1f} minutes: {index}")
+    print(
+        f"\n{timings(build)}\n\nBuilt in {(time.monotonic() - started) / 60:.1f} minutes: {index}"
+    )
     print(f"Open it with your browser (file://{index}), or run `make serve`.")
     return 0
 

@@ -4,6 +4,7 @@ Says how long each took, and at the end how many were checked.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import time
@@ -22,7 +23,13 @@ def notebooks() -> list[Path]:
 
 def check(path: Path) -> tuple[bool, str]:
     """(did all cells run?, what pytest printed)."""
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", f"--nbval-cell-timeout={CELL_SECONDS}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval-lax",
+        f"--nbval-cell-timeout={CELL_SECONDS}",
+    ]
     command += ["-o", "addopts=", "-p", "no:cacheprovider", "--timeout=0", "--tb=short", str(path)]
     run = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
     return run.returncode == 0, run.stdout + run.stderr
@@ -32,6 +39,14 @@ def closing_line(output: str) -> str:
     """pytest's last line without its ornaments: '12 passed'."""
     lines = [line.strip("= ") for line in output.splitlines() if line.strip()]
     return lines[-1].split(" in ")[0] if lines else "nothing ran"
+
+
+def reasons(output: str) -> list[str]:
+    """The errors' own lines: 'ClaimFailed: C16 (...): ...'."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    return re.findall(
+        r"^(?:\w+\.)*\w*(?:Error|Failed|Exception|Unavailable|BadInput)\b: .*$", text, re.M
+    )
 
 
 def main() -> int:
@@ -45,12 +60,15 @@ def main() -> int:
         passed, output = check(path)
         print(f"{time.monotonic() - begun:5.0f} s  {closing_line(output)}", flush=True)
         if not passed:
-            failed.append(path)
+            failed.append((path, reasons(output)))
             print(output, flush=True)
     minutes = (time.monotonic() - started) / 60
-    print(f"{len(chosen)} notebooks checked in {minutes:.1f} minutes, {len(failed)} failed", flush=True)
-    for path in failed:
-        print(f"failed: {path}")
+    print(
+        f"{len(chosen)} notebooks checked in {minutes:.1f} minutes, {len(failed)} failed",
+        flush=True,
+    )
+    for path, why in failed:
+        print(f"failed: {path}: {'; '.join(why) or 'see above'}")
     return bool(failed) or not chosen
 
 

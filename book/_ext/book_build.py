@@ -63,7 +63,11 @@ def drop_thebe(app: Sphinx, pagename, templatename, context, doctree) -> None:
 
 def keras_signature(app: Sphinx, what, name, obj, options, signature, returns):
     """Keras wraps __init__; the wrapped one has the arguments."""
-    if what != "class" or signature not in (None, "(*args, **kwargs)", "(*args: Any, **kwargs: Any)"):
+    if what != "class" or signature not in (
+        None,
+        "(*args, **kwargs)",
+        "(*args: Any, **kwargs: Any)",
+    ):
         return None
     try:
         arguments = inspect.signature(inspect.unwrap(obj.__init__))

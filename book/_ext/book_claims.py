@@ -42,7 +42,9 @@ class ClaimDirective(SphinxDirective):
     def parsed(self, text: str) -> list[nodes.Node]:
         """Nodes of a MyST text."""
         parent = nodes.Element()
-        self.state.nested_parse(StringList([text], source="claims.yml"), self.content_offset, parent)
+        self.state.nested_parse(
+            StringList([text], source="claims.yml"), self.content_offset, parent
+        )
         return parent.children
 
     def target(self, label: str, title: str) -> nodes.target:
@@ -117,7 +119,9 @@ def write_again(app: Sphinx, env: BuildEnvironment, added, changed, removed) -> 
     """The ledger quotes other pages' runs, so it is read again when anything is."""
     if not (added or changed or removed):
         return []
-    return [name for name, data in env.metadata.items() if data.get("claims") and name in env.found_docs]
+    return [
+        name for name, data in env.metadata.items() if data.get("claims") and name in env.found_docs
+    ]
 
 
 def setup(app: Sphinx) -> dict:

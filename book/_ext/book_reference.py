@@ -90,7 +90,11 @@ def plain(value) -> str:
 
 def read_again(app: Sphinx, env, added, changed, removed) -> list[str]:
     """The results page is cheap: read whenever Sphinx runs, so that a new record shows."""
-    return [name for name, data in env.metadata.items() if data.get("results") and name in env.found_docs]
+    return [
+        name
+        for name, data in env.metadata.items()
+        if data.get("results") and name in env.found_docs
+    ]
 
 
 def setup(app: Sphinx) -> dict:

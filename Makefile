@@ -1,0 +1,45 @@
+# make help lists what there is. Needs Python 3.11 to 3.13 and make; everything else goes into .venv.
+PYTHON ?= python3
+PORT ?= 8000
+unexport PYTHONDONTWRITEBYTECODE
+export TF_CPP_MIN_LOG_LEVEL = 2
+export TF_ENABLE_ONEDNN_OPTS = 1
+RUN = .venv/bin/python
+
+.PHONY: help env book test serve bench lock check readme clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+env:  # .venv, if missing or stale
+	@$(PYTHON) scripts/bootstrap.py
+
+book: env  ## run every notebook, build the site, say where it is
+	@$(RUN) scripts/build_book.py
+
+test: env  ## every test, then every notebook in a fresh kernel
+	@$(RUN) scripts/test.py
+
+serve: env  ## the built site on http://localhost:8000 (PORT=...)
+	@test -f _build/html/index.html || $(RUN) scripts/build_book.py
+	@echo "http://localhost:$(PORT)/   (stop with Ctrl-C)"
+	@$(RUN) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+bench: env  ## every benchmark, quickly (minutes; full runs: see benchmarks/)
+	@for file in benchmarks/[a-z]*.py; do echo "$$file"; $(RUN) $$file --quick || exit 1; done
+
+check: env  ## style, types, spelling, and the built site in a browser
+	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
+	@$(RUN) -m codespell_lib README.md CONTRIBUTING.md CHANGELOG.md aelib scripts book --skip "*.js,*.bib,*.npz,*.bin,*.woff"
+	@$(RUN) -m pytest tests/test_site.py
+
+lock: env  ## new pins from pyproject.toml
+	@.venv/bin/uv pip compile --universal --generate-hashes --python-version 3.11 --all-extras \
+	  pyproject.toml -o requirements.txt --no-annotate --upgrade -q
+
+readme: env  ## README's table of minutes per notebook, from the last build
+	@$(RUN) scripts/update_readme.py
+
+clean:  ## forget what was built (not the environment)
+	@rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,147 @@
+"""What every page of the book must keep to, and tests of the checks themselves."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import nb  # noqa: E402
+import prose  # noqa: E402
+
+NOTEBOOKS = sorted(
+    p for p in (ROOT / "book").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts
+)
+PAGES = [*NOTEBOOKS, *sorted((ROOT / "book").rglob("*.md"))]
+LONGEST_CELL = 20
+
+
+def name(path):
+    return str(path.relative_to(ROOT))
+
+
+def cells(path, kind):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+def test_notebook_is_stored_clean(path):
+    """No outputs, python3, an id on every cell, nothing that an editor left."""
+    stored = path.read_text(encoding="utf-8")
+    notebook = json.loads(stored)
+    ids = [cell.get("id") for cell in notebook["cells"]]
+    assert all(ids) and len(set(ids)) == len(ids)
+    assert stored == nb.dump(nb.normalise(notebook)), f"run: scripts/nb.py strip {name(path)}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+def test_cells_are_short(path):
+    lines = [[x for x in source.splitlines() if x.strip()] for source in cells(path, "code")]
+    long = [cell[0] for cell in lines if len(cell) > LONGEST_CELL]
+    assert not long, f"cells of more than {LONGEST_CELL} lines, starting: {long}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_no_number_is_typed(path):
+    allowed = prose.allowed_numbers()
+    found = [number for text in prose.texts(path) for number in prose.typed_numbers(text, allowed)]
+    assert not found, "glue these, or list them in tests/allowed_numbers.txt: " + "; ".join(found)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+def test_headings_go_down_one_level_at_a_time(path):
+    text = re.sub(r"^(`{3,}).*?^\1", "", "\n".join(cells(path, "markdown")), flags=re.M | re.S)
+    levels = [len(m) for m in re.findall(r"^(#+) ", text, re.M)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+def test_every_exercise_is_solved(path):
+    text = "\n".join(cells(path, "markdown"))
+    exercises = re.findall(r"\{exercise(?:-start)?\}.*?:label: *(\S+)", text, re.S)
+    solutions = re.findall(r"\{solution(?:-start)?\} *(\S+)", text)
+    assert sorted(exercises) == sorted(solutions)
+    assert text.count("{exercise-start}") == text.count("{exercise-end}")
+    assert text.count("{solution-start}") == text.count("{solution-end}")
+
+
+def toc_files(node):
+    """Every file that _toc.yml names."""
+    if isinstance(node, list):
+        return [file for item in node for file in toc_files(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [node[key] for key in ("root", "file") if key in node]
+    return own + [file for value in node.values() for file in toc_files(value)]
+
+
+def test_table_of_contents_names_every_page_once():
+    files = toc_files(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))
+    assert sorted(files) == sorted(name(path.with_suffix("")) for path in PAGES)
+
+
+# The checks themselves
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It reached 0.0059 on held-out data.",
+        "About 97 % of the sentences come back.",
+        "It is 3× faster.",
+        "There are 31,102 verses.",
+        "| PCA | 14.2 |",
+        "```{admonition} Note\nAbout 25 nats.\n```",
+        "Half of 5 per cent.",
+    ],
+)
+def test_typed_numbers_are_found(text):
+    assert len(prose.typed_numbers(text)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{glue:text}`C16_mse` nats, {glue:text}`/book/math/index.ipynb::x` more",
+        "In 2018, GPT-3 and C16 with 16-bit floats, 2 layers and 12 heads, the 1980s.",
+        "`x[100]`, $x^{100}$ and\n$$\n64 \\times 64\n$$",
+        "```python\nx = 3.14\n```",
+        "1. first\n2. second",
+        "[a link](https://example.org/12345) and <https://example.org/99>",
+        "```{exercise-start} Warm-up\n:label: math-100\n```",
+    ],
+)
+def test_free_numbers_pass(text):
+    assert prose.typed_numbers(text) == []
+
+
+def test_allowed_numbers_need_a_reason(tmp_path):
+    (tmp_path / "a.txt").write_text("97.5\n")
+    with pytest.raises(ValueError, match=r"97\.5 has no reason"):
+        prose.allowed_numbers(tmp_path / "a.txt")
+    (tmp_path / "a.txt").write_text("97.5  # measured by others (Li, 2020)\n")
+    allowed = prose.allowed_numbers(tmp_path / "a.txt")
+    assert prose.typed_numbers("97.5 and 97.6", allowed) == ["97.6 in “97.5 and 97.6”"]
+
+
+def test_normalise_keeps_ids_of_unchanged_cells():
+    def cell(source, **more):
+        return {"cell_type": "code", "source": source, "metadata": {}, **more}
+
+    old = nb.normalise({"cells": [cell("a = 1"), cell("b = 2"), cell("a = 1")]}, {"cells": []})
+    edited = {
+        "cells": [cell("new"), cell("b = 2", outputs=[{"x": 1}], execution_count=3), cell("a = 1")]
+    }
+    new = nb.normalise(edited, old)
+    ids = [c["id"] for c in new["cells"]]
+    assert ids[1] == old["cells"][1]["id"] and ids[2] == old["cells"][0]["id"]
+    assert len(set(ids)) == 3
+    assert new["cells"][1]["outputs"] == [] and new["cells"][1]["execution_count"] is None
+    assert nb.normalise(new) == new
