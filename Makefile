@@ -19,7 +19,7 @@ book: env  ## run every notebook, build the site, say where it is
 	@$(RUN) scripts/build_book.py
 
 test: env  ## every test, then every notebook in a fresh kernel
-	@$(RUN) scripts/test.py
+	@$(RUN) scripts/run_tests.py
 
 serve: env  ## the built site on http://localhost:8000 (PORT=...)
 	@test -f _build/html/index.html || $(RUN) scripts/build_book.py

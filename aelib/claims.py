@@ -6,7 +6,6 @@ Both work in any notebook and do nothing visible outside the book.
 """
 
 import math
-import numbers
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +71,11 @@ def as_text(value: Any, fmt: str | None = None) -> str:
         value = value.item()
     elif hasattr(value, "numpy"):
         value = value.numpy().item()
-    if not isinstance(value, numbers.Real) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not math.isfinite(value):
         raise BadInput(f"a figure must be a finite number or a text, got {value!r}")
     if fmt is not None:
         return format(value, fmt)
-    if isinstance(value, numbers.Integral):
+    if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 

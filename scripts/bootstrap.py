@@ -20,8 +20,9 @@ FREE_GB = 6
 CAUSES = [
     (r"No space left on device|Errno 28", "the disk is full: free about 6 GB and run it again"),
     (
-        r"NewConnectionError|NameResolutionError|Temporary failure in name|ConnectTimeout|ReadTimeout"
-        r"|Max retries exceeded|ProxyError|Connection (refused|reset|aborted)|Network is unreachable",
+        r"NewConnectionError|NameResolutionError|Temporary failure in name|ConnectTimeout"
+        r"|ReadTimeout|Max retries exceeded|ProxyError|Network is unreachable"
+        r"|Connection (refused|reset|aborted)",
         "the package registry cannot be reached: check the network, or PIP_INDEX_URL and the proxy",
     ),
     (
@@ -34,7 +35,7 @@ CAUSES = [
 
 def stop(reason):
     """One clear line, and the end."""
-    sys.stderr.write("aelib: {}\n".format(reason))
+    sys.stderr.write(f"aelib: {reason}\n")
     sys.exit(1)
 
 
@@ -47,7 +48,7 @@ def find_python():
     if suitable(sys.version_info):
         return sys.executable
     for minor in range(NEWEST[1], OLDEST[1] - 1, -1):
-        found = shutil.which("python3.{}".format(minor))
+        found = shutil.which(f"python3.{minor}")
         if found and works(found):
             return found
     stop(
@@ -90,7 +91,7 @@ def stamp():
 def check_disk():
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < FREE_GB:
-        stop("{:.1f} GB are free here and the environment needs {}".format(free, FREE_GB))
+        stop(f"{free:.1f} GB are free here and the environment needs {FREE_GB}")
 
 
 def create(python):
@@ -100,8 +101,8 @@ def create(python):
         [python, "-m", "venv", VENV], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if run.returncode:
-        said = "No space left" in run.stdout and "the disk is full" or "install python3-venv"
-        stop("{} cannot make an environment: {}".format(python, said))
+        said = ("No space left" in run.stdout and "the disk is full") or "install python3-venv"
+        stop(f"{python} cannot make an environment: {said}")
 
 
 def pip(title, *arguments):
@@ -125,10 +126,10 @@ def progress(title, line, count):
     """Says every tenth package, and the installation itself; returns 1 for a package."""
     if line.startswith("Collecting "):
         if count % 10 == 0:
-            print("  {}: {} packages, {}".format(title, count + 1, line.split()[1]), flush=True)
+            print(f"  {title}: {count + 1} packages, {line.split()[1]}", flush=True)
         return 1
     if line.startswith("Installing collected"):
-        print("  {}: installing (a minute or two)".format(title), flush=True)
+        print(f"  {title}: installing (a minute or two)", flush=True)
     return 0
 
 
@@ -149,7 +150,7 @@ def main():
     if want[0] != have[0]:
         check_disk()
         print(
-            "Preparing .venv with {} (4 GB; a few minutes the first time)".format(python),
+            f"Preparing .venv with {python} (4 GB; a few minutes the first time)",
             flush=True,
         )
         if have[0].split(" ")[1:] != want[0].split(" ")[1:]:

@@ -1,4 +1,6 @@
-"""Runs every notebook with nbval, each in a fresh kernel: python scripts/check_notebooks.py [FILE ...]
+"""Runs every notebook with nbval, each in a fresh kernel.
+
+    python scripts/check_notebooks.py [FILE ...]
 
 Says how long each took, and at the end how many were checked.
 """

@@ -1,19 +1,16 @@
 """What every page of the book must keep to, and tests of the checks themselves."""
 
+import itertools
 import json
 import re
-import sys
 from pathlib import Path
 
+import nb
+import prose
 import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import nb  # noqa: E402
-import prose  # noqa: E402
-
 NOTEBOOKS = sorted(
     p for p in (ROOT / "book").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts
 )
@@ -59,7 +56,7 @@ def test_headings_go_down_one_level_at_a_time(path):
     text = re.sub(r"^(`{3,}).*?^\1", "", "\n".join(cells(path, "markdown")), flags=re.M | re.S)
     levels = [len(m) for m in re.findall(r"^(#+) ", text, re.M)]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name)

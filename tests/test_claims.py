@@ -3,9 +3,11 @@
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 
+import check_notebooks
+import ledger
+import nb
 import nbformat
 import numpy as np
 import pytest
@@ -15,12 +17,6 @@ from aelib.claims import ClaimFailed, as_text, decide, glue
 from aelib.errors import BadInput, UnknownName
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "book" / "_ext")]
-
-import check_notebooks  # noqa: E402
-import ledger  # noqa: E402
-import nb  # noqa: E402
-
 LEDGER = ROOT / "book" / "claims.yml"
 CLAIMS = ledger.load(LEDGER)
 
@@ -177,7 +173,8 @@ def run_cell(tmp_path, source):
 def test_glued_figures_reach_the_book(tmp_path):
     from myst_nb.ext.glue import extract_glue_data
 
-    source = "from aelib.claims import decide, glue\nglue('n', 1797)\ndecide('C16', 2 > 1, mse=(2.41, '.1f'))"
+    source = "from aelib.claims import decide, glue\nglue('n', 1797)\n"
+    source += "decide('C16', 2 > 1, mse=(2.41, '.1f'))"
     made = run_cell(tmp_path, source)
     NotebookClient(
         made, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}

@@ -140,4 +140,4 @@ def _notebook_faults(claim: Claim, notebook: dict) -> Iterator[str]:
         yield "decide() is given a constant: give it a comparison that can fail"
     yielded = {name for names, _ in calls for name in names}
     for name in sorted(set(claim.figures) - yielded):
-        yield f"figure {{{name}}} comes from no run: {claim.link}.ipynb passes no {name}= to decide()"
+        yield f"figure {{{name}}} comes from no run: no {name}= in decide() in {claim.link}.ipynb"
