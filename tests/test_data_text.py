@@ -30,6 +30,7 @@ def corpus_of(*passages, **fields):
         ('"Will you go?" she asked. "I will." He went.', 3),
         ("It cost 3.50 dollars. Then 4 men came.", 2),
         ("See Fig. 3 and e.g. Anna. (It rained.) Done.", 3),
+        ("‘Oh dear!’ said she. “Élan!” he said. `Well,' she said.", 3),
         ("An end without a stop", ["An end without a stop"]),
         ("", []),
     ],

@@ -162,10 +162,11 @@ _ABBREVIATIONS = (
     "Jan|Feb|Mar|Apr|Aug|Sept|Oct|Nov|Dec|U\\.S|U\\.N|D\\.C|a\\.m|p\\.m|[A-Z]"
 )
 # A stop, closing quotes or brackets, a space, and then something that can open a sentence.
-_BOUNDARY = re.compile(r"""(?<=[.!?])(["')\]]*)\s+(?=["'(\[]*[A-Z0-9])""")
+_CAPITAL = "A-ZÀ-ÖØ-ÞΑ-ΩА-Я"
+_BOUNDARY = re.compile(rf"""(?<=[.!?])(["'”’)\]]*)\s+(?=["'“‘`(\[]*[{_CAPITAL}0-9])""")
 _ABBREVIATED = re.compile(rf"(?:^|[\s(\"'\[])(?:{_ABBREVIATIONS})\.$")
-_STOPS = re.compile(r"""[.!?]["')\]]*$""")
-_OPENS = re.compile(r"""["'(]*[A-Z]""")
+_STOPS = re.compile(r"""[.!?]["'”’)\]]*$""")
+_OPENS = re.compile(rf"""["'“‘`(]*[{_CAPITAL}]""")
 
 
 def split_sentences(passage: str) -> Iterator[str]:

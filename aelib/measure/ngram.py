@@ -59,6 +59,8 @@ class NGramModel:
         for k in range(1, self.order + 1):
             codes = _before(ends) * self._width + tokens
             valid = depth >= k - 1
+            if not valid.any():
+                break  # no text is that long
             keys = np.unique(codes[valid])
             ends = np.where(valid, np.searchsorted(keys, codes), -1)
             self._keys.append(keys)
@@ -83,7 +85,7 @@ class NGramModel:
     def _probabilities(self, tokens: np.ndarray, depth: np.ndarray) -> np.ndarray:
         p = np.full(len(tokens), 1 / self.vocabulary_size)
         context = np.zeros(len(tokens), dtype=np.int64)  # number of the (k−1)-gram before, or −1
-        for k in range(1, self.order + 1):
+        for k in range(1, len(self._keys) + 1):
             codes = context * self._width + tokens
             found = self._find(k, codes, context >= 0)
             total = np.where(context >= 0, self._totals[k - 1][context], 0)
@@ -120,7 +122,7 @@ class NGramModel:
         for k, keys in enumerate(self._keys, start=1):
             here = grams[k - 1]
             counts = np.bincount(here[here >= 0], minlength=len(keys))
-            if k < self.order:  # different left neighbours, but a text's beginning has none
+            if k < len(self._keys):  # different left neighbours, but a text's beginning has none
                 _, first = np.unique(grams[k], return_index=True)
                 first = first[grams[k][first] >= 0]
                 neighbours = np.bincount(here[first], minlength=len(keys))
