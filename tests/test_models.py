@@ -14,6 +14,7 @@ from aelib.models import (
     ConvEncoder,
     Decoder,
     DenoisingAutoencoder,
+    Diffusion,
     Encoder,
     RecurrentDecoder,
     RecurrentEncoder,
@@ -277,3 +278,20 @@ def test_gan_fits_and_loads(tmp_path):
     model.save(tmp_path / "gan.keras")
     again = keras.saving.load_model(tmp_path / "gan.keras")
     np.testing.assert_array_equal(numpy(again.sample(3, seed=0)), numpy(model.sample(3, seed=0)))
+
+
+def test_diffusion_learns_two_clusters_and_loads(tmp_path):
+    keras.utils.set_random_seed(8)
+    centres = np.array([[0.1, 0.9], [0.9, 0.1]], "float32")
+    x = np.repeat(centres, 100, 0) + 0.02 * np.random.default_rng(0).normal(size=(200, 2))
+    layers = [keras.Input((4,)), keras.layers.Dense(32, "silu"), keras.layers.Dense(2)]
+    model = Diffusion(keras.Sequential(layers), dim=2, steps=20)
+    model.compile(keras.optimizers.Adam(1e-2))
+    model.fit(x.astype("float32"), epochs=60, batch_size=50, verbose=0)
+    samples = numpy(model.sample(100, seed=0))
+    nearest = np.linalg.norm(samples[:, None] - centres, axis=-1)
+    assert np.median(nearest.min(1)) < 0.15
+    assert 20 < (nearest.argmin(1) == 0).sum() < 80
+    model.save(tmp_path / "diffusion.keras")
+    again = keras.saving.load_model(tmp_path / "diffusion.keras")
+    np.testing.assert_array_equal(numpy(again.sample(3, seed=1)), numpy(model.sample(3, seed=1)))

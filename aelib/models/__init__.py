@@ -16,6 +16,7 @@ _HOME = {
     "RecurrentDecoder": "recurrent",
     "VariationalAutoencoder": "variational",
     "GAN": "adversarial",
+    "Diffusion": "diffusion",
     "TextAutoencoder": "text",
     "LanguageModel": "language",
 }
