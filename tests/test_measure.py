@@ -151,7 +151,7 @@ def test_character_error_rate():
 
 
 def test_bleu_by_hand_and_chrf():
-    # One sentence: precisions 5/6, 3/5, 1/4 and 0 -> smoothed 1/(2·3), no brevity penalty.
+    # Of six words five are right, of five pairs three, and so on; no brevity penalty.
     score = measure.bleu(["the cat sat on a mat"], ["the cat sat on the mat"])
     by_hand = 100 * (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25
     assert math.isclose(score, by_hand)
