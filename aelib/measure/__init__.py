@@ -39,11 +39,13 @@ from aelib.measure.reconstruction import (
     mean_squared_error,
     token_accuracy,
 )
+from aelib.measure.samples import PrecisionRecall, frechet_distance, precision_recall
 
 __all__ = [
     "PCA",
     "MutualInformation",
     "NGramModel",
+    "PrecisionRecall",
     "Quantiser",
     "RatePoint",
     "active_units",
@@ -58,6 +60,7 @@ __all__ = [
     "empirical_entropy_bits",
     "exact_match",
     "forward_perplexity",
+    "frechet_distance",
     "gaussian_rate_bits",
     "iw_nll",
     "linear_probe",
@@ -66,6 +69,7 @@ __all__ = [
     "ngram_overlap",
     "pca_error",
     "perplexity",
+    "precision_recall",
     "rate_distortion",
     "reverse_perplexity",
     "self_bleu",
