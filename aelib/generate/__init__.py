@@ -1,0 +1,5 @@
+"""Sampling from autoregressive models: one loop, compiled once, for all of them."""
+
+from aelib.generate.loop import Sampler, choose, generate
+
+__all__ = ["Sampler", "choose", "generate"]

@@ -1,0 +1,311 @@
+"""`LanguageModel`: a small GPT (or a recurrent network) that predicts, scores and writes text."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from aelib.errors import BadInput, UnknownName
+from aelib.generate import Sampler, generate
+from aelib.models import training
+from aelib.models.cores import RecurrentCore, TransformerCore
+from aelib.models.sampling import token_nll
+from aelib.text import BOS, EOS, PAD, Tokenizer, read_lines, read_text
+from aelib.text.files import Source, is_file_like
+
+Tensor = Any
+NETWORKS = ("transformer", "recurrent")
+
+
+class Windows(keras.utils.PyDataset):
+    """Random windows of a stream of ids: (input, target) of (size, context) each."""
+
+    def __init__(self, stream: np.ndarray, context: int, size: int, steps: int, seed: int = 0):
+        super().__init__()
+        if len(stream) < context + 2:
+            raise BadInput(f"{len(stream)} tokens are fewer than one window of {context}")
+        self.stream, self.context, self.size, self.steps = stream, context, size, steps
+        self.seed, self.epoch = seed, 0
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng([self.seed, self.epoch, i])
+        starts = rng.integers(0, len(self.stream) - self.context, (self.size, 1))
+        rows = self.stream[starts + np.arange(self.context + 1)]
+        return rows[:, :-1], rows[:, 1:]
+
+
+@keras.saving.register_keras_serializable(package="aelib")
+class LanguageModel(keras.Model):
+    """p(w_1..w_n) = Π_t p(w_t | w_<t), by a decoder-only transformer or a recurrent network.
+
+    network   "transformer" (rotary positions, RMSNorm, squared ReLU) or "recurrent" (GRU)
+    tokens    "char", "word", "bpe" or "byte"; `vocabulary` is its size
+    context   window while training and length of the key-value cache, in tokens
+
+    Trained on a string or a file it reads one stream; trained on a list of strings it reads each
+    as a document of its own, from start to end token. As a `keras.Model` it maps ids (batch, T)
+    to logits (batch, T, V) for the next token.
+    """
+
+    def __init__(
+        self,
+        width: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        context: int = 64,
+        network: str = "transformer",
+        tokens: str = "char",
+        vocabulary: int = 8000,
+        dropout: float = 0.0,
+        seed: int = 0,
+        tokenizer: Tokenizer | str | None = None,
+        documents: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if network not in NETWORKS:
+            raise UnknownName(f"no network {network!r}: choose one of {', '.join(NETWORKS)}")
+        self.options = {
+            "width": width, "depth": depth, "heads": heads, "context": context,
+            "network": network, "tokens": tokens, "vocabulary": vocabulary, "dropout": dropout,
+            "seed": seed,
+        }  # fmt: skip
+        self.width, self.context, self.seed, self.documents = width, context, seed, documents
+        self.tokenizer: Tokenizer | None = None
+        self.nll_tracker = keras.metrics.Mean(name="nll")
+        if tokenizer is not None:
+            self._set_up(
+                Tokenizer.from_json(tokenizer) if isinstance(tokenizer, str) else tokenizer
+            )
+
+    def _set_up(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        o = self.options
+        small = keras.initializers.RandomNormal(0.02, seed=self.seed)
+        self.table = layers.Embedding(tokenizer.size, self.width, embeddings_initializer=small)
+        if o["network"] == "transformer":
+            self.core: Any = TransformerCore(
+                self.width, o["depth"], o["heads"], self.context, o["dropout"], self.seed
+            )
+        else:
+            self.core = RecurrentCore(self.width, o["depth"], o["dropout"], self.seed)
+        self.table.build((None, None))
+        self.core.build((None, None, self.width))
+        self.sampler = Sampler(self)
+        self.built = True
+
+    def call(self, ids: Tensor, training: bool | None = None) -> Tensor:
+        """Logits for the token after each: (batch, T) -> (batch, T, V)."""
+        h = self.core(self.table(ids), training=training)  # (batch, T, width)
+        return h @ ops.transpose(self.table.embeddings)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        nll = token_nll(y_pred, y)  # (batch,)
+        tokens = ops.sum(ops.cast(ops.not_equal(y, PAD), nll.dtype))
+        mean = ops.sum(nll) / tokens
+        self.nll_tracker.update_state(mean, sample_weight=tokens)
+        return mean
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return self.get_metrics_result()
+
+    def start(self, batch: int, condition: Tensor | None = None) -> list[Tensor]:
+        """An empty state: key-value cache or hidden vectors."""
+        return self.core.start(batch)
+
+    def advance(self, tokens: Tensor, state: list[Tensor], t: Tensor):
+        """One token (batch,) -> logits for the next (batch, V), and the new state."""
+        h, state = self.core.step(self.table(tokens), state, t)
+        return h @ ops.transpose(self.table.embeddings), state
+
+    def get_config(self) -> dict[str, Any]:
+        tokenizer = self.tokenizer.to_json() if self.tokenizer else None
+        own = {**self.options, "documents": self.documents, "tokenizer": tokenizer}
+        return {**super().get_config(), **own}
+
+    # ------------------------------------------------------------------------------- training
+
+    def fit(  # type: ignore[override]
+        self,
+        text: Source,
+        validation: Source | None = None,
+        steps: int = 2000,
+        batch_size: int = 12,
+        seconds: float | None = None,
+        learning_rate: float = 1e-3,
+        callbacks: Sequence[Any] = (),
+        verbose: Any = "auto",
+    ) -> "LanguageModel":
+        """Train for `steps` batches or `seconds` of CPU time. Returns the model.
+
+        text  a path or an open file: one stream. A list of strings: separate documents.
+        `model.history.history` holds loss and nll in nats per token, ten rows or more.
+        """
+        self.documents = not (isinstance(text, (str, Path)) or is_file_like(text))
+        source = read_lines(text) if self.documents else read_text(text)  # type: ignore[arg-type]
+        if self.tokenizer is None:
+            lines = source if isinstance(source, list) else source.splitlines(keepends=True)
+            o = self.options
+            self._set_up(Tokenizer.train(lines, o["tokens"], o["vocabulary"]))
+        chunk = max(1, min(250, steps // 10))
+        data = self._dataset(source, batch_size, chunk, self.seed)
+        held = None
+        if validation is not None:
+            lines = read_lines(validation) if self.documents else read_text(validation)  # type: ignore
+            held = self._evaluation(lines)
+        if not self.compiled:
+            self.compile(keras.optimizers.AdamW(learning_rate, weight_decay=0.1, beta_2=0.99,
+                                                clipnorm=1.0))  # fmt: skip
+        per_epoch = len(data)
+        done = int(self.optimizer.iterations)
+        budget = training.Budget(seconds, steps + done, warmup=100)
+        epochs = -(-steps // per_epoch) if seconds is None else 100_000
+        super().fit(data, epochs=epochs, verbose=verbose, validation_data=held,
+                    callbacks=[budget, *callbacks])  # fmt: skip
+        return self
+
+    def _dataset(self, source: str | list[str], batch_size: int, steps: int, seed: int) -> Any:
+        tokenizer = self._ready()
+        if isinstance(source, list):
+            return Documents(self._rows(source), batch_size, seed)
+        stream = np.array(tokenizer.ids([source])[0], np.int32)
+        return Windows(stream, self.context, batch_size, steps, seed)
+
+    def _rows(self, documents: list[str]) -> np.ndarray:
+        """Ids with the end token, no longer than the context: (n, T)."""
+        longest = max(map(len, self._ready().ids(documents))) + 1
+        return self._ready().encode(documents, min(longest, self.context))
+
+    def _evaluation(self, source: str | list[str]) -> Any:
+        if isinstance(source, list):
+            return Documents(self._rows(source), 32, shuffle=False)
+        stream = np.array(self._ready().ids([source])[0], np.int32)
+        return Windows(stream, self.context, 16, 20, seed=1)
+
+    # -------------------------------------------------------------------------------- using it
+
+    def _ready(self) -> Tokenizer:
+        if self.tokenizer is None:
+            raise BadInput("this model knows no words yet: call fit(text), or load a saved model")
+        return self.tokenizer
+
+    def score(self, texts: str | Sequence[str], batch_size: int = 32) -> dict[str, float]:
+        """How well it predicts: a string as one stream, a list as separate documents.
+
+        nll                  nats per token (the end token counted for documents)
+        perplexity           exp(nll), per token
+        bits_per_character   total nats / (ln 2 · characters)
+        nats_per_character   the same in nats; `tokens` and `characters` are the counts
+        """
+        if isinstance(texts, str):
+            nll, tokens, characters = *self._stream_nll(texts, batch_size), len(texts)
+        else:
+            nll, tokens = self._document_nll(list(texts), batch_size)
+            characters = sum(map(len, texts)) + len(texts)
+        return {
+            "nll": nll / tokens,
+            "perplexity": float(np.exp(nll / tokens)),
+            "bits_per_character": nll / np.log(2) / characters,
+            "nats_per_character": nll / characters,
+            "tokens": tokens,
+            "characters": characters,
+        }
+
+    def _stream_nll(self, text: str, batch_size: int) -> tuple[float, int]:
+        """Each token once, with at least half a context before it (less at the very start)."""
+        stream = np.array([BOS, *self._ready().ids([text])[0]], np.int32)
+        if len(stream) < 2:
+            raise BadInput("there is nothing to score: the text is empty")
+        context, half = self.context, self.context // 2
+        starts = np.arange(0, max(1, len(stream) - 1 - half), half)
+        padded = np.pad(stream, (0, context + 1), constant_values=PAD)
+        rows = padded[starts[:, None] + np.arange(context + 1)]
+        targets = rows[:, 1:].copy()
+        targets[1:, :half] = PAD  # counted in the window before
+        total = 0.0
+        for i in range(0, len(rows), batch_size):
+            logits = self(rows[i : i + batch_size, :-1])
+            total += float(ops.sum(token_nll(logits, targets[i : i + batch_size])))
+        return total, int((targets != PAD).sum())
+
+    def _document_nll(self, texts: list[str], batch_size: int) -> tuple[float, int]:
+        if not texts:
+            raise BadInput("there is nothing to score: give at least one text")
+        ids = [[BOS, *row, EOS] for row in self._ready().ids(texts)]
+        total = 0.0
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        for i in range(0, len(ids), batch_size):
+            rows = [ids[j] for j in order[i : i + batch_size]]
+            width = -(-len(rows[-1]) // 8) * 8
+            batch = np.array([row + [PAD] * (width - len(row)) for row in rows], np.int32)
+            total += float(ops.sum(token_nll(self(batch[:, :-1]), batch[:, 1:])))
+        return total, sum(len(row) - 1 for row in ids)
+
+    def generate(
+        self, prompt: str | Sequence[str] = "", length: int = 200, temperature: float = 1.0,
+        top_k: int = 0, top_p: float = 1.0, seed: int | None = None, n: int = 1,
+        stop: str | Sequence[str] = (),
+    ) -> list[str]:  # fmt: skip
+        """`n` continuations of each prompt, prompt included, of at most `length` new tokens.
+
+        temperature 0 is greedy; `stop` strings end a text where they first appear (and are cut).
+        """
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        prompts = [p for p in prompts for _ in range(n)]
+        ids = self._ready().ids(prompts)
+        out = generate(self.sampler, ids, length, None, temperature, top_k, top_p, seed)
+        texts = self._ready().decode(out[:, 1:])
+        stops = [stop] if isinstance(stop, str) else list(stop)
+        return [_cut(text, len(p), stops) for text, p in zip(texts, prompts, strict=True)]
+
+    def sample(self, n: int = 1, seed: int | None = None, **options: Any) -> list[str]:
+        """n documents from the start token on, at most a context long."""
+        return self.generate("", self.context - 1, seed=seed, n=n, **options)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "LanguageModel":
+        """Read a model that `save` wrote; BadInput for any other or a damaged file."""
+        from aelib.models.storage import load
+
+        return load(path, cls)
+
+    def save(self, path: str | Path, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        """Write one `.keras` file, tokenizer included (first to a temporary name)."""
+        from aelib.models.storage import save
+
+        self._ready()
+        save(super().save, path, *args, **kwargs)
+
+    @classmethod
+    def from_preset(cls, name: str) -> "LanguageModel":
+        """A model with weights that come with the package: see `aelib.presets.available()`."""
+        from aelib import presets
+
+        return presets.load(name, cls)
+
+
+class Documents(training.Batches):
+    """Whole documents: input starts with the start token, target ends with the end token."""
+
+    def __init__(self, ids: np.ndarray, size: int, seed: int = 0, shuffle: bool = True):
+        super().__init__(ids, size, seed, shuffle)
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        ids, _ = super().__getitem__(i)
+        before = np.pad(ids[:, :-1], ((0, 0), (1, 0)), constant_values=BOS)
+        return np.where(before == EOS, PAD, before), ids
+
+
+def _cut(text: str, start: int, stops: list[str]) -> str:
+    """`text` up to the first stop string after character `start`."""
+    ends = [text.find(stop, start) for stop in stops if stop]
+    return text[: min([e for e in ends if e >= 0], default=len(text))]

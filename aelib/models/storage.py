@@ -1,0 +1,46 @@
+"""Writing and reading model files so that nothing half-written stays and nothing is unpickled."""
+
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import keras
+
+from aelib.errors import BadInput
+
+Model = TypeVar("Model")
+
+
+def save(write: Callable[..., None], path: str | Path, *args: Any, **kwargs: Any) -> None:
+    """Call `write` with a temporary name beside `path`, then rename."""
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise BadInput(f"model files end in .keras: try {path.with_suffix('.keras').name}")
+    part = path.with_name(f".{path.stem}.part.keras")
+    try:
+        write(part, *args, **kwargs)
+        os.replace(part, path)
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load(path: str | Path, kind: type[Model]) -> Model:
+    """A `.keras` file as an instance of `kind`; safe_mode, so no code in the file ever runs."""
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"no model file {path}")
+    if not zipfile.is_zipfile(path):
+        raise BadInput(f"{path} is damaged or no .keras file: save the model again")
+    try:
+        model = keras.saving.load_model(path, safe_mode=True, compile=False)
+    except Exception as error:  # Keras raises many kinds for what a bad file may hold
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise BadInput(f"{path} cannot be read as a model: {reason}") from error
+    if not isinstance(model, kind):
+        raise BadInput(f"{path} holds a {type(model).__name__}, not a {kind.__name__}")
+    model.adapted = True
+    return model

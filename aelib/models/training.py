@@ -1,0 +1,117 @@
+"""What every text model needs to train: batches of like lengths, budgets, schedules of the rate."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from aelib.text import PAD
+
+
+class Batches(keras.utils.PyDataset):
+    """Rows of ids (n, T) in batches of about equal length, cut to a multiple of `step` tokens.
+
+    The order is drawn anew for every epoch from `seed` and the epoch's number. `corrupt` makes
+    the input from the target: (ids, seed) -> ids; the model then gets the pair of both.
+    """
+
+    def __init__(
+        self, ids: np.ndarray, size: int = 64, seed: int = 0, shuffle: bool = True, step: int = 8,
+        corrupt: Callable[[np.ndarray, int], np.ndarray] | None = None,
+    ):  # fmt: skip
+        super().__init__()
+        self.ids, self.size, self.seed, self.step = ids, size, seed, step
+        self.shuffle, self.corrupt = shuffle, corrupt
+        self.lengths = (ids != PAD).sum(axis=1)
+        self.epoch = -1
+        self.on_epoch_end()
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        rng = np.random.default_rng([self.seed, self.epoch])
+        jitter = rng.uniform(0, 3, len(self.ids)) if self.shuffle else 0
+        order = np.argsort(self.lengths + jitter, kind="stable")
+        self.batches = [order[i : i + self.size] for i in range(0, len(order), self.size)]
+        if self.shuffle:
+            rng.shuffle(self.batches)
+        # Keras infers which axes vary from the first two batches: let the longest be the first.
+        longest = max(range(len(self.batches)), key=lambda i: self._width(self.batches[i]))
+        self.batches.insert(0, self.batches.pop(longest))
+        widths = [self._width(rows) for rows in self.batches]
+        other = next((i for i, width in enumerate(widths) if width != widths[0]), 0)
+        self.batches.insert(1, self.batches.pop(other))
+
+    def _width(self, rows: np.ndarray) -> int:
+        longest = math.ceil(self.lengths[rows].max() / self.step) * self.step
+        return min(longest, self.ids.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, i: int) -> Any:
+        rows = self.batches[i]
+        ids = self.ids[rows, : self._width(rows)]
+        if self.corrupt is None:
+            return ids, ids
+        seed = self.seed * 1_000_003 + self.epoch * len(self) + i
+        return (self.corrupt(ids, seed), ids), ids
+
+
+class Budget(keras.callbacks.Callback):
+    """Stops after `seconds`, and lowers the learning rate to a tenth along the way.
+
+    The clock is CPU time of this process by default, so a busy machine gives the same model
+    quality; pass time.monotonic for seconds on the wall. Without `seconds`, the rate falls over
+    `steps`. The first tenth of a percent warms up.
+    """
+
+    def __init__(
+        self, seconds: float | None = None, steps: int | None = None, warmup: int = 50,
+        final: float = 0.05, clock: Callable[[], float] = time.process_time,
+    ):  # fmt: skip
+        super().__init__()
+        self.seconds, self.steps, self.warmup, self.final = seconds, steps, warmup, final
+        self.clock = clock
+        self.started: float | None = None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self.peak = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+    def progress(self, step: int) -> float:
+        """Share of the budget that is used up, in [0, 1]."""
+        if self.seconds is None:
+            return min(1.0, step / max(1, self.steps or 1))
+        if self.started is None:
+            return 0.0
+        return min(1.0, (self.clock() - self.started) / self.seconds)
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+        fall = self.final + (1 - self.final) * min(1.0, 2 * (1 - self.progress(step)))
+        self.model.optimizer.learning_rate.assign(
+            self.peak * min(1.0, (step + 1) / self.warmup) * fall
+        )
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if self.started is None:  # the first step compiles: it is not counted
+            self.started = self.clock()
+        if self.seconds is not None and self.progress(0) >= 1:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self.model.optimizer.learning_rate.assign(self.peak)
+
+
+def split_off(items: Sequence[Any], share: float = 0.05, most: int = 1000, seed: int = 0):
+    """(rest, held-out) for early stopping: a random `share`, at most `most`, none below 200."""
+    if len(items) < 200:
+        return list(items), []
+    chosen = np.random.default_rng(seed).permutation(len(items))
+    out = set(chosen[: min(most, int(len(items) * share))].tolist())
+    return (
+        [item for i, item in enumerate(items) if i not in out],
+        [item for i, item in enumerate(items) if i in out],
+    )

@@ -1,0 +1,137 @@
+"""Language models: the step equals the whole, scores are probabilities, generation obeys."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from aelib.errors import BadInput, UnknownName
+from aelib.models import LanguageModel
+from aelib.models.cores import RecurrentCore, TransformerCore
+from aelib.text import Tokenizer
+
+TEXT = "the cat sat on the mat. the dog sat on the log. " * 60
+LINES = ["the cat sat.", "the dog ran.", "a cat ran."] * 40
+SMALL = {"width": 32, "depth": 2, "heads": 2, "context": 16}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("lm") / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return LanguageModel(**SMALL).fit(path, steps=150, batch_size=8, learning_rate=3e-3, verbose=0)
+
+
+@pytest.mark.parametrize("core", [TransformerCore(32, 2, 2, context=12), RecurrentCore(32, 2)])
+def test_step_by_step_equals_all_at_once(core):
+    core.build((None, None, 32))
+    x = np.random.default_rng(0).standard_normal((3, 12, 32)).astype(np.float32)
+    whole = ops.convert_to_numpy(core(x))
+    state = core.start(3)
+    for t in range(12):
+        y, state = core.step(ops.convert_to_tensor(x[:, t]), state, ops.convert_to_tensor(t))
+        assert np.allclose(ops.convert_to_numpy(y), whole[:, t], atol=2e-5)
+
+
+def test_the_cache_is_a_ring():
+    """With one block the output depends on the last `context` tokens alone."""
+    core = TransformerCore(16, 1, 2, context=4)
+    core.build((None, None, 16))
+    x = np.random.default_rng(1).standard_normal((1, 9, 16)).astype(np.float32)
+    state = core.start(1)
+    for t in range(9):
+        y, state = core.step(ops.convert_to_tensor(x[:, t]), state, ops.convert_to_tensor(t))
+    window = ops.convert_to_numpy(core(x[:, 5:]))[:, -1]
+    assert np.allclose(ops.convert_to_numpy(y), window, atol=1e-5)
+
+
+def test_the_future_is_not_seen(model):
+    ids = np.random.default_rng(0).integers(3, 20, (1, 10)).astype(np.int32)
+    other = ids.copy()
+    other[0, 6:] = 4
+    a, b = (ops.convert_to_numpy(model(rows)) for rows in (ids, other))
+    assert np.allclose(a[0, :6], b[0, :6], atol=1e-5) and not np.allclose(a[0, 6:], b[0, 6:])
+
+
+def test_it_learns_and_scores_in_the_units_it_says(model):
+    score = model.score(TEXT[:480])
+    assert score["bits_per_character"] < 1.5
+    assert score["bits_per_character"] == pytest.approx(
+        score["nll"] * score["tokens"] / np.log(2) / 480
+    )
+    assert score["perplexity"] == pytest.approx(np.exp(score["nll"]))
+    assert score["tokens"] == score["characters"] == 480
+
+
+def test_uniform_model_costs_log_v():
+    tokenizer = Tokenizer.train([TEXT], "byte")
+    model = LanguageModel(**SMALL, tokenizer=tokenizer)
+    model.table.embeddings.assign(np.zeros((tokenizer.size, 32)))
+    assert model.score(TEXT[:100])["nll"] == pytest.approx(np.log(259), rel=1e-5)
+    assert model.score(["abc", "d"])["tokens"] == 6  # three and one, and two ends
+
+
+def test_stream_score_counts_each_token_once(model):
+    long = model.score(TEXT[:200])
+    assert long["tokens"] == 200
+    assert model.score(TEXT[:5])["tokens"] == 5
+
+
+def test_generation_is_seeded_greedy_is_not_random_and_stops(model):
+    assert model.generate("the", 30, seed=1) == model.generate("the", 30, seed=1)
+    assert model.generate("the", 30, seed=1) != model.generate("the", 30, seed=2)
+    greedy = model.generate("the", 20, temperature=0, seed=1)
+    assert greedy == model.generate("the", 20, temperature=0, seed=9)
+    assert greedy[0].startswith("the") and len(greedy[0]) == 23
+    assert greedy == model.generate("the", 20, top_k=1, seed=4)
+    assert "." not in model.generate("the", 60, temperature=0, stop=".")[0]
+    assert len(model.generate(["a", "the cat"], 5, n=2)) == 4
+    assert all(t.startswith("the cat") for t in model.generate(["a", "the cat"], 5, n=2)[2:])
+
+
+def test_greedy_equals_the_argmax_of_the_whole(model):
+    text = model.generate("the c", 8, temperature=0)[0]
+    ids = np.array([[1, *model.tokenizer.ids([text])[0]]], np.int32)
+    logits = ops.convert_to_numpy(model(ids))[0]
+    logits[:, :2] = -np.inf
+    assert (logits[5:-1].argmax(-1) == ids[0, 6:]).all()
+
+
+def test_documents_end_by_themselves():
+    model = LanguageModel(**SMALL, tokens="word").fit(
+        LINES, steps=150, learning_rate=3e-3, verbose=0
+    )
+    assert model.documents
+    texts = model.sample(8, seed=0)
+    assert sum(text in LINES for text in texts) >= 5
+    assert model.score(LINES[:3])["perplexity"] < 3
+    assert model.generate("the", 10, temperature=0)[0].endswith(".")
+
+
+def test_recurrent_network_learns_too():
+    model = LanguageModel(**SMALL, network="recurrent", tokens="word").fit(
+        LINES, steps=200, learning_rate=1e-2, verbose=0
+    )
+    assert model.score(LINES[:3])["perplexity"] < 4
+    assert model.generate("a", 6, seed=0)
+
+
+def test_save_and_load(model, tmp_path):
+    model.save(tmp_path / "lm.keras")
+    again = LanguageModel.load(tmp_path / "lm.keras")
+    assert again.score(TEXT[:100]) == model.score(TEXT[:100])
+    assert again.generate("the", 20, seed=3) == model.generate("the", 20, seed=3)
+
+
+def test_refusals(model):
+    with pytest.raises(UnknownName, match="choose one of"):
+        LanguageModel(network="lstm")
+    with pytest.raises(BadInput, match="call fit"):
+        LanguageModel().generate("a")
+    with pytest.raises(BadInput, match="fewer than one window"):
+        LanguageModel(tokenizer=Tokenizer.train(["a"], "byte"))._dataset("abc", 2, 1, 0)
+    with pytest.raises(BadInput, match="temperature"):
+        model.generate("a", temperature=-1)
+    with pytest.raises(BadInput, match="nothing to score"):
+        model.score("")
+    with pytest.raises(BadInput, match="nothing to score"):
+        model.score([])

@@ -1,0 +1,222 @@
+"""Text autoencoders: exact before training, losses that add up, files, refusals."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from aelib.errors import BadInput, UnknownName
+from aelib.models import TextAutoencoder
+from aelib.models.binding import BindingDecoder, BindingEncoder, Codebook
+from aelib.text import EOS, FIRST, Tokenizer
+
+WORDS = "the a dog cat king sea saw heard loved feared old young red tall and of".split()
+rng = np.random.default_rng(0)
+
+
+def sentences(n, seed=0, low=3, high=8):
+    draw = np.random.default_rng(seed)
+    return [" ".join(draw.choice(WORDS, draw.integers(low, high))) + "." for _ in range(n)]
+
+
+TRAIN, HELD = sentences(300), sentences(40, seed=1)
+SMALL = {"latent_dim": 32, "width": 32, "vocabulary": 300, "candidates": 64}
+
+
+def fitted(**options):
+    model = TextAutoencoder(**{**SMALL, **options})
+    return model.fit(TRAIN, epochs=1, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def binding():
+    return fitted(latent_dim=96, width=96)
+
+
+def random_book(k=256, t=12, v=1000):
+    book = Codebook(v, t, k, k, seed=3)
+    book.build()
+    decoder = BindingDecoder(book)
+    decoder.build()
+    return book, decoder
+
+
+def test_places_are_orthonormal_and_unbinding_inverts_binding():
+    book, _ = random_book(k=64)
+    turn = ops.convert_to_numpy(book.places)
+    eye = np.eye(64)
+    assert max(np.abs(r @ r.T - eye).max() for r in turn) < 1e-5
+    one = np.zeros((1, 12, 64), np.float32)
+    one[0, 5] = rng.standard_normal(64)
+    back = ops.convert_to_numpy(book.unbind(book.bind(ops.convert_to_tensor(one)), 12))
+    assert np.allclose(back[0, 5], one[0, 5], atol=1e-5)
+
+
+def test_superposition_is_the_sum_in_its_equation():
+    book, _ = random_book(k=64)
+    ids = np.array([[5, 9, EOS, 0], [7, 0, 8, EOS]], np.int32)  # a hole reads as nothing
+    z = ops.convert_to_numpy(BindingEncoder(book)(ids))
+    e, r = ops.convert_to_numpy(book.table), ops.convert_to_numpy(book.places)
+    ends, g = ops.convert_to_numpy(book.ends), float(ops.convert_to_numpy(book.gain))
+    first = g * (e[5] @ r[0] + e[9] @ r[1] + ends[2])
+    second = g * (e[7] @ r[0] + e[8] @ r[2] + ends[3])
+    assert np.allclose(z, [first, second], atol=1e-4)
+
+
+def test_random_sequences_come_back_without_any_training():
+    _, decoder = random_book(k=256)
+    ids = rng.integers(FIRST, 1000, (50, 12)).astype(np.int32)
+    ids[:, -1] = EOS
+    z = BindingEncoder(decoder.codebook)(ids)
+    one = (decoder.generate(z, sweeps=1) == ids).all(1).mean()
+    many = (decoder.generate(z, sweeps=12) == ids).all(1).mean()
+    assert one < 0.9 and many >= 0.98
+
+
+def test_sampled_loss_tracks_the_exact_one():
+    """With every word a candidate, the sampled NLL of one sweep is near the full one."""
+    book, _ = random_book(k=32, v=200)
+    decoder = BindingDecoder(book, sweeps=1, candidates=4000)
+    decoder.build()
+    ids = rng.integers(FIRST, 200, (64, 8)).astype(np.int32)
+    ids[:, -1] = EOS
+    decoder.adapt(ids)
+    z = BindingEncoder(book)(ids)
+    exact = ops.convert_to_numpy(decoder.nll(z, ids)).mean()
+    sampled = ops.convert_to_numpy(decoder.nll(z, ids, training=True)).mean()
+    assert abs(sampled - exact) < 0.03 * exact
+
+
+def test_held_out_sentences_come_back(binding):
+    score = binding.score(HELD)
+    assert score["exact"] >= 0.9 and score["token_accuracy"] >= 0.9
+    assert score["kl"] == 0 and score["sentences"] == 40
+    assert binding.reconstruct("Ünseen wörds, 起初!")[0]  # spelt in bytes, no unknown token
+
+
+def test_z_has_about_unit_variance(binding):
+    z = binding.encode(TRAIN)
+    assert z.shape == (300, 96) and z.dtype == np.float32
+    assert 0.5 < (z**2).mean() < 2
+
+
+def test_interpolation_ends_at_both_sentences(binding):
+    path = binding.interpolate("the dog saw a cat.", "the king heard the sea.", steps=5)
+    assert len(path) == 5
+    assert path[0] == "the dog saw a cat." and path[-1] == "the king heard the sea."
+
+
+@pytest.mark.parametrize("encoder", ["binding", "recurrent", "transformer"])
+@pytest.mark.parametrize("decoder", ["binding", "recurrent", "transformer"])
+def test_every_pair_trains_and_decodes(encoder, decoder):
+    model = TextAutoencoder(**SMALL, encoder=encoder, decoder=decoder)
+    model.fit(TRAIN, epochs=2, verbose=0, learning_rate=3e-3)
+    losses = model.history.history["nll"]
+    assert np.isfinite(losses).all() and losses[1] < losses[0]
+    back = model.reconstruct(HELD[:3])
+    assert len(back) == 3 and all(isinstance(text, str) for text in back)
+
+
+def test_variational_losses_add_up_in_training_and_testing():
+    model = fitted(kind="variational", encoder="recurrent", decoder="recurrent", beta=0.3)
+    log = {key: values[-1] for key, values in model.history.history.items()}
+    assert log["loss"] == pytest.approx(log["nll"] + 0.3 * log["kl"], rel=1e-4)
+    assert log["val_loss"] == pytest.approx(log["val_nll"] + 0.3 * log["val_kl"], rel=1e-4)
+    assert log["kl"] > 0
+    score = model.score(HELD)
+    assert score["nll"] > 0 and score["kl"] > 0
+    a, b = model.sample(2, seed=5), model.sample(2, seed=5)
+    assert a == b and len(a) == 2
+
+
+def test_denoising_input_is_noised_and_target_is_not():
+    model = fitted(kind="denoising", noise_rate=0.5)
+    ids = model.ids(TRAIN)
+    noisy = model._corrupt()(ids, 0)
+    assert not np.array_equal(noisy, ids)
+    same = ops.convert_to_numpy(model((ids, ids))["nll"]).mean()
+    harder = ops.convert_to_numpy(model((noisy, ids))["nll"]).mean()
+    assert harder > same
+
+
+def test_free_running_greedy_is_the_argmax_of_teacher_forcing():
+    model = fitted(encoder="recurrent", decoder="transformer")
+    z = ops.convert_to_tensor(model.encode(HELD[:4]))
+    ids = model.decoder.generate(z)
+    logits = ops.convert_to_numpy(model.decoder.logits(z, ops.convert_to_tensor(ids)))
+    logits[..., :EOS] = -np.inf
+    real = ids != 0
+    assert (logits.argmax(-1)[real] == ids[real]).all()
+
+
+def test_saved_and_loaded_model_is_the_same(binding, tmp_path):
+    path = tmp_path / "model.keras"
+    binding.save(path)
+    again = TextAutoencoder.load(path)
+    assert np.array_equal(again.encode(HELD), binding.encode(HELD))
+    assert again.reconstruct(HELD) == binding.reconstruct(HELD)
+    plain = keras.saving.load_model(path)
+    assert isinstance(plain, TextAutoencoder)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.keras"]
+    before = again.score(HELD)["nll"]
+    again.fit(TRAIN, epochs=1, verbose=0, learning_rate=1e-5)
+    assert again.score(HELD)["nll"] == pytest.approx(before, rel=0.2, abs=0.05)
+
+
+def test_same_seed_same_model():
+    a, b = (fitted(seed=7).encode(HELD) for _ in range(2))
+    assert np.allclose(a, b, atol=1e-5)
+
+
+def test_own_training_loop_needs_only_ids():
+    model = TextAutoencoder(**SMALL, length=16, tokenizer=Tokenizer.train(TRAIN, "word", 300))
+    parts = model(model.ids(HELD))
+    assert parts["nll"].shape == (40,) and np.isfinite(ops.convert_to_numpy(parts["nll"])).all()
+
+
+def test_an_open_file_and_a_budget(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text("\n".join(TRAIN), encoding="utf-8")
+    with path.open(encoding="utf-8") as lines:
+        model = TextAutoencoder(**SMALL).fit(lines, seconds=1.0, verbose=0)
+    assert model.history.epoch and model.reconstruct(HELD[:1])
+
+
+def test_one_word_corpus_is_no_problem():
+    model = TextAutoencoder(latent_dim=16, width=16).fit(["word"], epochs=1, verbose=0)
+    assert model.reconstruct("word") == ["word"]
+
+
+def test_refusals(binding, tmp_path):
+    with pytest.raises(UnknownName, match="choose one of"):
+        TextAutoencoder(encoder="lstm")
+    with pytest.raises(UnknownName, match="choose one of"):
+        TextAutoencoder(kind="magic")
+    with pytest.raises(BadInput, match="call fit"):
+        TextAutoencoder().encode(["a"])
+    with pytest.raises(BadInput, match=r"shape \(n, 96\)"):
+        binding.decode(np.zeros((1, 5)))
+    with pytest.raises(BadInput, match="NaN"):
+        binding.decode(np.full((1, 96), np.nan))
+    with pytest.raises(BadInput, match="no text"):
+        TextAutoencoder().fit([])
+    with pytest.raises(BadInput, match="end in .keras"):
+        binding.save(tmp_path / "model.h5")
+    damaged = tmp_path / "damaged.keras"
+    binding.save(damaged)
+    damaged.write_bytes(damaged.read_bytes()[:-2000])
+    with pytest.raises(BadInput, match=r"damaged|cannot be read"):
+        TextAutoencoder.load(damaged)
+    other = tmp_path / "other.keras"
+    keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(other)
+    with pytest.raises(BadInput, match="holds a Sequential"):
+        TextAutoencoder.load(other)
+    with pytest.raises(BadInput, match="no model file"):
+        TextAutoencoder.load(tmp_path / "none.keras")
+
+
+def test_a_file_with_code_in_it_is_refused(tmp_path):
+    path = tmp_path / "lambda.keras"
+    keras.Sequential([keras.layers.Input((2,)), keras.layers.Lambda(lambda x: x * 2)]).save(path)
+    with pytest.raises(BadInput, match="cannot be read"):
+        TextAutoencoder.load(path)
