@@ -97,3 +97,43 @@ def test_what_it_refuses():
         measure.NGramModel(2).nll_nats(["a"])
     with pytest.raises(BadInput, match="list of at least one text"):
         measure.NGramModel(2).fit("a text")
+
+
+@settings(deadline=None)
+@given(sentences, st.lists(st.sampled_from("abcdz"), max_size=5), st.integers(1, 5))
+def test_the_distribution_is_what_the_nll_charges(texts, context, order):
+    model = measure.NGramModel(order, vocabulary="abcde").fit(texts)
+    text, at = " ".join(context), len(context)
+    p = dict(zip(model.units, model.distribution(text), strict=True))
+    assert math.isclose(sum(p.values()), 1) and p["<start>"] == 0
+    for word in "abcde":
+        nll = model.token_nll_nats([f"{text} {word}"])[0][at]
+        assert math.isclose(p[word], math.exp(-nll), rel_tol=1e-9)
+    end = model.token_nll_nats([text])[0][at]
+    assert math.isclose(p["<end>"], math.exp(-end), rel_tol=1e-9)
+
+
+def test_samples_follow_the_model():
+    source = ["the fox ran.", "the fox slept.", "a wolf ran.", "a fox ran."]
+    texts = measure.NGramModel(2).fit(source).sample(4000, seed=1)
+    assert texts == measure.NGramModel(2).fit(source).sample(4000, seed=1)
+    assert {word for text in texts for word in measure.words(text)} <= {
+        "the",
+        "a",
+        "fox",
+        "wolf",
+        "ran",
+        "slept",
+        ".",
+    }
+    model = measure.NGramModel(2).fit(source)
+    p = dict(zip(model.units, model.distribution(), strict=True))
+    share = sum(text.startswith("the ") for text in texts) / 4000
+    assert abs(share - p["the"] / (1 - p["<unk>"])) < 0.04
+    letters = measure.NGramModel(3, unit="character").fit(["abab", "abb"]).sample(50, max_units=9)
+    assert all(set(text) <= {"a", "b"} and len(text) <= 9 for text in letters)
+
+
+def test_an_untrained_model_says_what_to_do():
+    with pytest.raises(BadInput, match="fit"):
+        measure.NGramModel(2).distribution("a")

@@ -103,6 +103,55 @@ class NGramModel:
         return math.exp(self.nll_nats(texts).sum() / units)
 
     @property
+    def units(self) -> list[str]:
+        """What `distribution` is over: ``<unk>``, ``<start>``, ``<end>``, then the known units."""
+        return ["<unk>", "<start>", "<end>", *self._ids]
+
+    def distribution(self, prefix: str = "") -> np.ndarray:
+        """p(next unit | prefix), (len(units),), sums to 1; ``<start>`` is never next."""
+        if not self._ids:
+            raise BadInput("call fit with some text first")
+        history = [_START, *(self._ids.get(unit, _UNKNOWN) for unit in self._split(prefix))]
+        p = np.full(self._width, 1 / self.vocabulary_size)
+        p[_START] = 0.0
+        for k, keys in enumerate(self._keys[: len(history) + 1], start=1):
+            context = self._number(history[len(history) - k + 1 :])
+            total = self._totals[k - 1][context] if context >= 0 else 0
+            if total == 0:
+                break  # no longer context was seen either
+            bounds = np.array([context, context + 1], dtype=np.int64) * self._width
+            first, last = np.searchsorted(keys, bounds)
+            discount = self._discounts[k - 1]
+            p *= discount * self._types[k - 1][context] / total
+            seen = np.maximum(self._counts[k - 1][first:last] - discount, 0) / total
+            p[keys[first:last] - bounds[0]] += seen
+        return p
+
+    def sample(self, n: int, seed: int = 0, max_units: int = 60) -> list[str]:
+        """n texts drawn unit by unit, each at most max_units long; ``<unk>`` is never drawn."""
+        rng, units = np.random.default_rng(seed), self.units
+        return [self._draw(rng, units, max_units) for _ in range(n)]
+
+    def _draw(self, rng: np.random.Generator, units: list[str], max_units: int) -> str:
+        drawn: list[str] = []
+        space = " " if self.unit == "word" else ""
+        while len(drawn) < max_units:
+            p = self.distribution(space.join(drawn[-self.order :]) if drawn else "")
+            p[_UNKNOWN] = 0.0
+            token = int(rng.choice(len(p), p=p / p.sum()))
+            if token == _END:
+                break
+            drawn.append(units[token])
+        return re.sub(r" ([^\w\s])", r"\1", space.join(drawn)) if space else "".join(drawn)
+
+    def _number(self, gram: Sequence[int]) -> int:
+        """Number of a seen n-gram among those of its length, -1 for others; 0 for the empty one."""
+        number = np.zeros(1, dtype=np.int64)
+        for k, token in enumerate(gram, start=1):
+            number = self._find(k, number * self._width + token, number >= 0)
+        return int(number[0])
+
+    @property
     def _width(self) -> int:
         return len(self._ids) + 3
 
