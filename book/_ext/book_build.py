@@ -2,6 +2,7 @@
 
 - The execution cache is keyed by the library, its data, recorded results and the pins, so that a
   change in any of them runs every notebook again.
+- A change of styles, hooks or settings writes every page again.
 - The minutes that each notebook took are written to _build/timings.json.
 - Thebe's scripts (an error on every page, and requests to other hosts) are dropped.
 - Keras models show the arguments of their own __init__ in the API reference.
@@ -18,13 +19,14 @@ from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 
 INPUTS = ("aelib/**/*", "benchmarks/results/*.json", "requirements.txt")
+LOOKS = ("_config.yml", "book/_ext/*", "book/_static/**/*", "book/_extra/**/*")
 KEPT_CACHES = 3
 
 
-def digest(root: Path) -> str:
-    """Of everything that a notebook's outputs depend on, besides its own cells."""
+def digest(root: Path, patterns: tuple[str, ...]) -> str:
+    """Of the files' names and contents."""
     state = hashlib.sha256()
-    for pattern in INPUTS:
+    for pattern in patterns:
         for path in sorted(root.glob(pattern)):
             if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
                 state.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
@@ -34,12 +36,21 @@ def digest(root: Path) -> str:
 def key_cache(app: Sphinx, config) -> None:
     """One execution cache for each state of the inputs; the oldest ones are deleted."""
     caches = Path(app.outdir).parent / "executed"
-    cache = caches / digest(Path(app.srcdir))
+    cache = caches / digest(Path(app.srcdir), INPUTS)
     cache.mkdir(parents=True, exist_ok=True)
     cache.touch()
     config.nb_execution_cache_path = str(cache)
     for old in sorted(caches.iterdir(), key=lambda p: p.stat().st_mtime)[:-KEPT_CACHES]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def write_all_again(app: Sphinx, env, added, changed, removed) -> list[str]:
+    """Every page, when styles, hooks or settings changed: Sphinx would leave the old ones."""
+    looks = digest(Path(app.srcdir), LOOKS)
+    if getattr(env, "book_looks", None) == looks:
+        return []
+    env.book_looks = looks
+    return sorted(env.found_docs)
 
 
 def write_timings(app: Sphinx, exception: Exception | None) -> None:
@@ -55,10 +66,15 @@ def write_timings(app: Sphinx, exception: Exception | None) -> None:
     path.write_text(json.dumps(seconds, indent=1) + "\n", encoding="utf-8")
 
 
-def drop_thebe(app: Sphinx, pagename, templatename, context, doctree) -> None:
-    """No page here runs code on another host."""
+def mend_page(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """Thebe's files go (no page here runs code on another host); what assistive technology trips
+    over is put right: the colour mode's name, and a list whose items are not all list items."""
     for kind in ("script_files", "css_files"):
         context[kind] = [file for file in context[kind] if "thebe" not in str(file)]
+    context["default_mode"] = "auto"
+    if "body" in context:
+        body = context["body"]
+        context["body"] = body.replace('<div role="list" class="citation-list">', "<div>")
 
 
 def keras_signature(app: Sphinx, what, name, obj, options, signature, returns):
@@ -115,9 +131,10 @@ def chinese_quotes(app: Sphinx) -> None:
 
 def setup(app: Sphinx) -> dict:
     app.connect("config-inited", key_cache)
+    app.connect("env-get-outdated", write_all_again)
     app.connect("builder-inited", chinese_quotes)
     app.connect("build-finished", write_timings)
-    app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", mend_page, priority=900)
     app.connect("autodoc-process-docstring", plain_docstring, priority=100)
     app.connect("autodoc-process-signature", keras_signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

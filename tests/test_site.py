@@ -1,0 +1,194 @@
+"""The built site in a browser, page by page: nothing from outside, no error, readable by all."""
+
+import functools
+import http.server
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+SITE = Path(__file__).resolve().parent.parent / "_build" / "html"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PAGES = sorted(str(p.relative_to(SITE)) for p in (SITE / "book").rglob("*.html"))
+NOTEBOOKS = [p for p in PAGES if (SITE / "_sources" / p).with_suffix(".ipynb").exists()]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+pytestmark = [
+    pytest.mark.site,
+    pytest.mark.skipif(not PAGES, reason="no built site: run `make book` first"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site():
+    """Address of the built site, served from this process."""
+    handler = functools.partial(Quiet, directory=SITE)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """A page together with everything that went wrong while it was open."""
+
+    def __init__(self, browser, base):
+        self.context = browser.new_context(viewport=WIDE, color_scheme="light")
+        self.page = self.context.new_page()
+        self.base, self.faults = base, []
+        self.page.on("request", self.request)
+        self.page.on("response", self.response)
+        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
+        self.page.on("console", self.console)
+
+    def request(self, request):
+        if not request.url.startswith((self.base, "data:", "blob:")):
+            self.faults.append(f"request to another host: {request.url}")
+
+    def response(self, response):
+        if response.status >= 400:
+            self.faults.append(f"{response.status} {response.url}")
+
+    def console(self, message):
+        if message.type == "error":
+            self.faults.append(f"console: {message.text}")
+
+    def open(self, path):
+        self.page.goto(f"{self.base}/{path}", wait_until="networkidle")
+        self.page.evaluate("window.MathJax?.startup?.promise")
+        return self.page
+
+    def theme(self, name):
+        """Switches as the site's own button does."""
+        self.page.evaluate(
+            "name => { document.documentElement.dataset.mode = name;"
+            " document.documentElement.dataset.theme = name }",
+            name,
+        )
+
+
+@pytest.fixture
+def visit(browser, site):
+    visit = Visit(browser, site)
+    yield visit
+    visit.context.close()
+
+
+UNNAMED = """() => {
+  const hidden = e => e.closest('[aria-hidden=true]') || e.getClientRects().length === 0;
+  const named = e => e.getAttribute('aria-label') || e.querySelector('title');
+  const images = [...document.images].filter(e => !hidden(e) && !e.alt.trim());
+  const drawings = [...document.querySelectorAll('article svg')].filter(
+    e => !e.parentElement.closest('svg') && !hidden(e) && !e.closest('button') && !(e.getAttribute('role') && named(e)));
+  const canvases = [...document.querySelectorAll('canvas')].filter(e => !hidden(e) && !named(e));
+  return [...images, ...drawings, ...canvases].map(e => e.outerHTML.slice(0, 160));
+}"""
+WIDER = """() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  return [...document.querySelectorAll('article *')]
+    .filter(e => e.getBoundingClientRect().right > width + 1)
+    .map(e => e.outerHTML.slice(0, 120)).slice(0, 5).concat('page is wider than the screen');
+}"""
+
+
+def axe_findings(page, **options):
+    """Serious and critical findings of axe-core, one line each."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    options = {"resultTypes": ["violations"], "preload": False, **options}
+    found = Axe().run(page, options=options).response["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:120]} ({node['failureSummary'].splitlines()[-1].strip()[:200]})"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("path", [*PAGES, "search.html", "genindex.html", "404.html"])
+def test_page(visit, path):
+    """Light, dark and narrow: no fault, every picture named, nothing wider than a phone."""
+    page = visit.open(path)
+    faults = [f"no alternative text: {e}" for e in page.evaluate(UNNAMED)]
+    faults += [f"light: {finding}" for finding in axe_findings(page)]
+    visit.theme("dark")
+    rule = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+    faults += [f"dark: {finding}" for finding in axe_findings(page, **rule)]
+    page.set_viewport_size(NARROW)
+    faults += [f"at 390 px: {e}" for e in page.evaluate(WIDER)]
+    faults = visit.faults + faults
+    assert not faults, "\n".join(faults)
+
+
+def test_search_finds(visit):
+    page = visit.open("search.html?q=autoencoder")
+    page.wait_for_selector("#search-results ul.search li a", timeout=20_000)
+    assert page.locator("#search-results ul.search li").count() >= 3
+    assert not visit.faults
+
+
+def test_search_dialog_opens_by_keyboard(visit):
+    page = visit.open("book/index.html")
+    page.keyboard.press("Control+k")
+    page.wait_for_selector("dialog#pst-search-dialog[open]", timeout=10_000)
+    page.keyboard.type("posterior collapse")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=posterior**")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[:1])
+def test_launch_buttons(visit, path):
+    page = visit.open(path)
+    notebook = path.replace(".html", ".ipynb")
+    for host in ("colab.research.google.com", "mybinder.org"):
+        assert page.locator(f'a[href*="{host}"][href*="{notebook}"]').count() == 1
+
+
+def test_mathematics_is_set_locally(visit):
+    page = visit.open("book/reference/notation.html")
+    page.wait_for_selector("mjx-container", timeout=20_000)
+    assert page.locator("mjx-container").count() > 10
+    assert not visit.faults
+
+
+def test_ledger_and_cells_link_to_each_other(visit):
+    """From each row to the box that decides it, and back to the row."""
+    page = visit.open("book/reference/claims.html")
+    hrefs = page.eval_on_selector_all(
+        ".claim a[href*='#claim-c']", "links => links.map(a => a.href)"
+    )
+    assert len(hrefs) == 28
+    for file in sorted({href.split("#")[0] for href in hrefs}):
+        page.goto(file)
+        for href in (h for h in hrefs if h.startswith(file)):
+            anchor = href.split("#")[1]
+            back = page.locator(f'.claim:has([id="{anchor}"]) a[href*="#ledger-c"]')
+            assert back.count() >= 1, anchor
+
+
+def test_pages_open_from_disk(visit):
+    visit.base = "file://"
+    page = visit.page
+    page.goto(f"file://{SITE}/{PAGES[0]}", wait_until="networkidle")
+    assert page.locator("article h1").count() == 1
+    assert not [fault for fault in visit.faults if "another host" in fault]
