@@ -39,6 +39,7 @@ from aelib.measure.reconstruction import (
     mean_squared_error,
     token_accuracy,
 )
+from aelib.measure.retrieval import recall_at
 from aelib.measure.samples import PrecisionRecall, frechet_distance, precision_recall
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "perplexity",
     "precision_recall",
     "rate_distortion",
+    "recall_at",
     "reverse_perplexity",
     "self_bleu",
     "token_accuracy",
