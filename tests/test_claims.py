@@ -119,7 +119,7 @@ def test_claim_listed_twice_and_unknown_field(tmp_path):
 
 def test_sentence_takes_figures_from_the_run():
     sentence = claim(because="{mse} of {cite:t}`key`").sentence()
-    assert sentence == "{glue:text}`/book/one.ipynb::C1_mse` of {cite:t}`key`"
+    assert sentence == "{glue:text}`/book/one.ipynb::C1_mse:s` of {cite:t}`key`"
 
 
 # decide and glue

@@ -93,35 +93,32 @@ def keras_signature(app: Sphinx, what, name, obj, options, signature, returns):
     return str(arguments.replace(parameters=kept, return_annotation=inspect.Signature.empty)), ""
 
 
-_CODE = re.compile(r"(``.+?``|(?<![`:])`[^`]+`(?!`))")
+_CODE = re.compile(r"(``.+?``|(?<![`:])`[^`]+`(?!`))", re.S)
 _MARKUP = re.compile(r"([*|\\]|(?<=\w)_(?!\w))")
+_SECTION = re.compile(r"(Args|Arguments|Returns|Raises|Yields|Examples?|Notes?):$")
+_COLUMNS = re.compile(r"\S {2,}\S")
 
 
 def plain_docstring(app: Sphinx, what, name, obj, options, lines: list[str]) -> None:
-    """Docstrings are plain text: `code` in backticks, indented blocks shown as they are."""
+    """Docstrings are plain text. `Code` stands in backticks; indented blocks and blocks in columns
+    are shown as they are; sections such as ``Args:`` go to napoleon; the rest is escaped."""
     written: list[str] = []
-    literal = False
-    for line in lines:
-        indented = line.startswith("  ")
-        if indented and not literal and _ends_paragraph(written):
-            literal = True
-            written += ["::", ""]
-        elif line and not indented:
-            literal = False
-        written.append(line if literal or line.startswith((">>>", "..")) else _escaped(line))
+    for block in "\n".join(lines).strip().split("\n\n"):
+        written += [*_block(block), ""]
     lines[:] = written
 
 
-def _ends_paragraph(lines: list[str]) -> bool:
-    """An indented line after these starts a block of its own (and no `Args:` section)."""
-    return len(lines) > 1 and not lines[-1] and not lines[-2].startswith((" ", "-", "*"))
-
-
-def _escaped(line: str) -> str:
-    parts = _CODE.split(line)
+def _block(text: str) -> list[str]:
+    lines = text.splitlines()
+    if not lines or _SECTION.match(lines[0]) or lines[0].startswith((">>>", ".. ", ":")):
+        return lines
+    if lines[0].startswith("  ") or any(_COLUMNS.search(line) for line in lines):
+        return ["::", "", *(f"    {line}" for line in lines)]
+    parts = _CODE.split(text)
     parts[::2] = [_MARKUP.sub(r"\\\1", part) for part in parts[::2]]
-    parts[1::2] = [f"``{part.strip('`').strip()}``" for part in parts[1::2]]
-    return "".join(parts)
+    parts[1::2] = ["``" + " ".join(part.strip("`").split()) + "``" for part in parts[1::2]]
+    is_list = lines[0].startswith(("- ", "* ", "1. "))
+    return [line if is_list else line.strip() for line in "".join(parts).splitlines()]
 
 
 def chinese_quotes(app: Sphinx) -> None:

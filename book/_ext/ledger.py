@@ -54,7 +54,7 @@ class Claim:
     def sentence(self) -> str:
         """The sentence as MyST, each figure taken from the run of the linked notebook."""
         where = f"/{self.link}.ipynb::{self.id}_"
-        return PLACEHOLDER.sub(lambda m: f"{{glue:text}}`{where}{m[1]}`", self.because)
+        return PLACEHOLDER.sub(lambda m: f"{{glue:text}}`{where}{m[1]}:s`", self.because)
 
 
 def load(path: Path) -> list[Claim]:
