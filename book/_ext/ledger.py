@@ -118,9 +118,6 @@ def _faults(claim: Claim, root: Path, bibliography: set[str]) -> Iterator[str]:
         if not getattr(claim, field):
             yield f"{field} is empty"
     yield from (f"cites {key!r}, not in references.bib" for key in set(claim.cites) - bibliography)
-    typed = re.sub(r"\{\w+\}`[^`]*`|`[^`]*`|\$[^$]*\$|\{\w+\}", "", claim.because)
-    for number in re.findall(r"(?<![\w-])\d+(?:[.,]\d+)*", typed):
-        yield f"a typed figure, {number}: pass it to decide() and write {{its_name}}"
     notebook = root / f"{claim.link}.ipynb"
     if not notebook.is_file():
         yield f"dead link: no {claim.link}.ipynb"
