@@ -6,6 +6,7 @@ Both work in any notebook and do nothing visible outside the book.
 """
 
 import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,12 @@ class ClaimFailed(AelibError, AssertionError):
     """A run no longer bears out what the claims ledger says about a claim."""
 
 
-def glue(name: str, value: Any, fmt: str | None = None) -> str:
+def glue(name: str, value: Any, fmt: str | None = None) -> None:
     """Names `value` for the prose around the cell, which shows it with the role glue:text.
 
     name: unique in its notebook. value: a number, or a text that is shown as it is.
     fmt: a format specification such as ".3f" or ".1%"; without it, whole numbers get
     thousands separators and others three significant digits.
-    Returns the text that the prose will show.
     Raises BadInput when the value is not finite.
     """
     text = as_text(value, fmt)
@@ -32,11 +32,10 @@ def glue(name: str, value: Any, fmt: str | None = None) -> str:
         from IPython import get_ipython
         from IPython.display import display
     except ImportError:
-        return text
+        return
     if get_ipython() is not None:
         record = {"scrapbook": {"name": name, "mime_prefix": _RECORD}}
         display({f"{_RECORD}text/plain": text}, raw=True, metadata=record)
-    return text
 
 
 def decide(claim_id: str, holds: bool, **figures: Any) -> None:
@@ -60,7 +59,7 @@ def decide(claim_id: str, holds: bool, **figures: Any) -> None:
         )
     for name, text in shown.items():
         glue(f"{claim_id}_{name}", text)
-    print(f"{title}: decided" + (f" ({listed})" if listed else ""))
+    print("\n".join([f"{title}: decided", *textwrap.wrap(listed, 80)]))
 
 
 def as_text(value: Any, fmt: str | None = None) -> str:

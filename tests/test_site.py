@@ -52,7 +52,9 @@ class Visit:
     """A page together with everything that went wrong while it was open."""
 
     def __init__(self, browser, base):
-        self.context = browser.new_context(viewport=WIDE, color_scheme="light")
+        self.context = browser.new_context(
+            viewport=WIDE, color_scheme="light", reduced_motion="reduce"
+        )
         self.page = self.context.new_page()
         self.base, self.faults = base, []
         self.page.on("request", self.request)
