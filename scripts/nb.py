@@ -15,8 +15,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = ROOT / "_build" / "text"
+COLAB = "colab"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -35,6 +38,34 @@ def cell_id(source: str, taken: set[str]) -> str:
     return name
 
 
+def colab_cell(folder: str) -> dict[str, Any]:
+    """The first code cell of every notebook: does nothing but on Colab; the site hides it."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    source = f"""import sys
+
+if "google.colab" in sys.modules:  # on Colab: fetch the book and install its library
+    !git clone -q --depth 1 {config["repository"]["url"]} /content/book
+    %pip install -q --editable "/content/book[data]"
+    %cd -q /content/book/{folder}"""
+    return {
+        "cell_type": "code",
+        "id": COLAB,
+        "metadata": {"tags": ["remove-cell"]},
+        "source": source,
+    }
+
+
+def with_colab(nb: dict[str, Any], folder: str) -> dict[str, Any]:
+    """The notebook with that cell before its first code cell, once."""
+    cells = [cell for cell in nb["cells"] if '"google.colab" in' not in "".join(cell["source"])]
+    first = next((i for i, cell in enumerate(cells) if cell["cell_type"] == "code"), len(cells))
+    return {**nb, "cells": [*cells[:first], colab_cell(folder), *cells[first:]]}
+
+
+def folder_of(notebook: Path) -> str:
+    return notebook.resolve().parent.relative_to(ROOT).as_posix()
+
+
 def normalise(nb: dict[str, Any], old: dict[str, Any] | None = None) -> dict[str, Any]:
     """Outputs dropped, python3 kernel, ids kept from `old` for cells with unchanged source."""
     known: dict[str, list[str]] = {}
@@ -47,7 +78,9 @@ def normalise(nb: dict[str, Any], old: dict[str, Any] | None = None) -> dict[str
         source = "".join(cell["source"]).strip("\n")
         if not source:
             continue
-        if names := known.get(source):
+        if cell.get("id") == COLAB:
+            name = COLAB
+        elif names := known.get(source):
             name = names.pop(0)
         elif old is None and cell.get("id") and cell["id"] not in taken:
             name = cell["id"]
@@ -101,13 +134,14 @@ def to_notebook(notebook: Path) -> None:
     if not source.is_file():
         sys.exit(f"no {source.relative_to(ROOT)}: make it first with `scripts/nb.py text`")
     nb = json.loads(nbformat.writes(jupytext.read(source, fmt="md:myst")))
+    nb = with_colab(nb, folder_of(notebook))
     write(notebook, dump(normalise(nb, load(notebook) if notebook.is_file() else {"cells": []})))
     print(f"{notebook}: {len(nb['cells'])} cells")
 
 
 def strip(notebook: Path) -> None:
     before = notebook.read_text(encoding="utf-8")
-    after = dump(normalise(json.loads(before)))
+    after = dump(normalise(with_colab(json.loads(before), folder_of(notebook))))
     if after != before:
         write(notebook, after)
         print(f"{notebook}: stripped")

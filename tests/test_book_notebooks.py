@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import ledger
 import nb
 import prose
 import pytest
@@ -34,7 +35,8 @@ def test_notebook_is_stored_clean(path):
     notebook = json.loads(stored)
     ids = [cell.get("id") for cell in notebook["cells"]]
     assert all(ids) and len(set(ids)) == len(ids)
-    assert stored == nb.dump(nb.normalise(notebook)), f"run: scripts/nb.py strip {name(path)}"
+    clean = nb.normalise(nb.with_colab(notebook, nb.folder_of(path)))
+    assert stored == nb.dump(clean), f"run: scripts/nb.py strip {name(path)}"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
@@ -142,3 +144,15 @@ def test_normalise_keeps_ids_of_unchanged_cells():
     assert len(set(ids)) == 3
     assert new["cells"][1]["outputs"] == [] and new["cells"][1]["execution_count"] is None
     assert nb.normalise(new) == new
+
+
+def test_colab_cell_is_put_in_once_and_can_be_parsed():
+    def cell(kind, source):
+        return {"cell_type": kind, "source": source, "metadata": {}}
+
+    book = {"cells": [cell("markdown", "# Title"), cell("code", "decide('C1', a > b)")]}
+    once = nb.normalise(nb.with_colab(book, "book/math"), {"cells": []})
+    twice = nb.normalise(nb.with_colab(once, "book/math"))
+    assert once == twice and once["cells"][1]["id"] == nb.COLAB
+    assert "%cd -q /content/book/book/math" in "".join(once["cells"][1]["source"])
+    assert list(ledger.decisions(once)) == [("C1", set(), True)]

@@ -37,12 +37,12 @@ class Api(MystDirective):
 
 
 def modules(name: str) -> list[str]:
-    """A module, or the public modules of a package. Raises ImportError when there is none."""
+    """A module, or a package and its public modules. Raises ImportError when there is none."""
     module = importlib.import_module(name)
     if not hasattr(module, "__path__"):
         return [name]
     found = pkgutil.iter_modules(module.__path__, f"{name}.")
-    return [m.name for m in found if not m.name.rpartition(".")[2].startswith("_")]
+    return [name] + [m.name for m in found if not m.name.rpartition(".")[2].startswith("_")]
 
 
 class Results(MystDirective):

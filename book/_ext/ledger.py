@@ -81,10 +81,7 @@ def decisions(notebook: dict) -> Iterator[tuple[str, set[str], bool]]:
     for cell in notebook["cells"]:
         if cell["cell_type"] != "code":
             continue
-        lines = "".join(cell["source"]).splitlines()
-        source = "\n".join(
-            "pass" if line.lstrip().startswith(("%", "!")) else line for line in lines
-        )
+        source = re.sub(r"^(\s*)[%!].*$", r"\1pass", "".join(cell["source"]), flags=re.M)
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Call) and _called(node.func) == "decide" and len(node.args) > 1:
                 claim, holds = node.args[:2]
