@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from aelib.objectives import categorical_nll
-from aelib.text import FIRST, PAD
+from aelib.text import EOS, FIRST, PAD
 
 Tensor = Any
 
@@ -62,11 +62,14 @@ def token_nll(logits: Tensor, ids: Tensor) -> Tensor:
 def sampled_nll(
     h: Tensor, ids: Tensor, table: Tensor, bias: Tensor, candidates: Candidates
 ) -> Tensor:
-    """As `token_nll`, for logits h·table + bias, over the true word and sampled others.
+    """As `token_nll`, for logits h·table + bias, over the true word, sampled others and the end.
 
     h (batch, T, d), ids (batch, T), table (V, d), bias (V,) -> (batch,)
     """
     drawn, log_expected = candidates.draw()
+    # The end token is never drawn: without it among the wrong ones its score would only rise.
+    drawn = ops.concatenate([drawn, ops.full((1,), EOS, dtype=drawn.dtype)])
+    log_expected = ops.concatenate([log_expected, ops.zeros((1,), log_expected.dtype)])
     right = ops.sum(h * ops.take(table, ids, axis=0), axis=-1) + ops.take(bias, ids)
     wrong = h @ ops.transpose(ops.take(table, drawn, axis=0))  # (batch, T, m)
     wrong = wrong + ops.take(bias, drawn) - log_expected
