@@ -107,7 +107,8 @@ def create(python):
 
 def pip(title, *arguments):
     """pip with progress; a failure becomes one line, the whole story stays in the log."""
-    command = [PYTHON, "-m", "pip", "install", "--no-input", "--progress-bar=off", *arguments]
+    command = [PYTHON, "-m", "pip", "install", "--no-input", "--retries=3", "--progress-bar=off"]
+    command += arguments
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     said, count = [], 0
     with open(LOG, "a") as log:

@@ -101,6 +101,7 @@ def main() -> int:
     if not status and (build / "timings.json").stat().st_mtime < began:
         status = 1  # it said nothing and did nothing
     if status:
+        remove(build / ".doctrees")  # or the next build would not warn again
         print("\nThe book was not built. Every warning is an error here:", *faults, sep="\n  ")
         return status
     index = build / "html" / "index.html"

@@ -31,7 +31,7 @@ class Api(MystDirective):
     def run(self) -> list[nodes.Node]:
         lines = ["```{eval-rst}"]
         for name in modules(f"aelib.{self.arguments[0]}"):
-            lines += [f".. automodule:: {name}", "   :members:", ""]
+            lines += [f".. automodule:: {name}", "   :members:", "   :ignore-module-all:", ""]
             self.env.note_dependency(importlib.util.find_spec(name).origin)
         return self.parsed([*lines, "```"])
 

@@ -1,0 +1,88 @@
+"""The environment's own script: what it accepts, and the one line it says when it cannot go on."""
+
+import collections
+import subprocess
+import sys
+from pathlib import Path
+
+import bootstrap
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [((3, 10, 9), False), ((3, 11, 0), True), ((3, 13, 4), True), ((3, 14), False)],
+)
+def test_python_versions(version, fits):
+    assert bootstrap.suitable(version) is fits
+
+
+def said(capsys):
+    """The one line on stderr."""
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_old_python_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(bootstrap.sys, "version_info", (3, 8, 1))
+    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: None)
+    with pytest.raises(SystemExit) as stopped:
+        bootstrap.find_python()
+    assert stopped.value.code == 1
+    assert "Python 3.11 to 3.13 is needed, this is 3.8" in said(capsys)
+
+
+def test_another_python_on_the_path_is_taken(monkeypatch):
+    monkeypatch.setattr(bootstrap.sys, "version_info", (3, 8, 1))
+    monkeypatch.setattr(
+        bootstrap.shutil, "which", lambda name: sys.executable if name == "python3.12" else None
+    )
+    assert bootstrap.find_python() == sys.executable
+
+
+def test_full_disk_is_one_line(monkeypatch, capsys):
+    usage = collections.namedtuple("usage", "free")
+    monkeypatch.setattr(bootstrap.shutil, "disk_usage", lambda path: usage(2e9))
+    with pytest.raises(SystemExit):
+        bootstrap.check_disk()
+    assert "2.0 GB are free" in said(capsys)
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("ERROR: Could not install packages: [Errno 28] No space left on device", "disk is full"),
+        (
+            "WARNING: Retrying after connection broken by 'NewConnectionError(...)'\n"
+            "ERROR: No matching distribution found for absl-py==2.5.1",
+            "registry cannot be reached",
+        ),
+        ("ERROR: No matching distribution found for absl-py==2.5.1", "no package that fits"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES", "differs from the one that was pinned"),
+        ("ERROR: something else\n", "ERROR: something else"),
+        ("", "pip says no more"),
+    ],
+)
+def test_causes(output, reason):
+    assert reason in bootstrap.cause(output)
+
+
+def test_stamp_follows_pins_and_python(tmp_path, monkeypatch):
+    for name in ("requirements.txt", "pyproject.toml"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    first = bootstrap.wanted(sys.executable)
+    assert bootstrap.wanted(sys.executable) == first
+    (tmp_path / "requirements.txt").write_text("other")
+    second = bootstrap.wanted(sys.executable)
+    assert second[0] != first[0] and second[1] == first[1]
+    monkeypatch.setattr(bootstrap, "STAMP", str(tmp_path / "no"))
+    assert bootstrap.stamp() == ["", ""]
+
+
+def test_make_help_lists_the_commands():
+    listed = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True)
+    for command in ("book", "test", "serve", "bench", "lock", "check", "clean"):
+        assert f"make {command}\t" in listed.stdout
