@@ -10,7 +10,7 @@ from aelib.models import TextAutoencoder
 from aelib.models.binding import BindingDecoder, BindingEncoder, Codebook
 from aelib.text import EOS, FIRST, Tokenizer
 
-WORDS = "the a dog cat king sea saw heard loved feared old young red tall and of".split()
+WORDS = ["the", "a", "dog", "cat", "king", "sea", "saw", "heard", "loved", "old", "red", "and"]
 rng = np.random.default_rng(0)
 
 
@@ -106,9 +106,12 @@ def test_interpolation_ends_at_both_sentences(binding):
     assert path[0] == "the dog saw a cat." and path[-1] == "the king heard the sea."
 
 
-@pytest.mark.parametrize("encoder", ["binding", "recurrent", "transformer"])
-@pytest.mark.parametrize("decoder", ["binding", "recurrent", "transformer"])
-def test_every_pair_trains_and_decodes(encoder, decoder):
+PAIRS = ["recurrent binding", "binding transformer", "transformer recurrent"]
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_networks_mix_train_and_decode(pair):
+    encoder, decoder = pair.split()
     model = TextAutoencoder(**SMALL, encoder=encoder, decoder=decoder)
     model.fit(TRAIN, epochs=2, verbose=0, learning_rate=3e-3)
     losses = model.history.history["nll"]
@@ -200,7 +203,7 @@ def test_refusals(binding, tmp_path):
         binding.decode(np.full((1, 96), np.nan))
     with pytest.raises(BadInput, match="no text"):
         TextAutoencoder().fit([])
-    with pytest.raises(BadInput, match="end in .keras"):
+    with pytest.raises(BadInput, match=r"end in \.keras"):
         binding.save(tmp_path / "model.h5")
     damaged = tmp_path / "damaged.keras"
     binding.save(damaged)

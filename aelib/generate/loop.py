@@ -102,7 +102,7 @@ def _compile(model: Any, *static: Any) -> Any:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(lambda *a: _loop(model, *static, *a), jit_compile=True)
+        return tf.function(lambda *a: _loop(model, *static, *a), jit_compile=True, autograph=False)
     if keras.backend.backend() == "jax":
         import jax
 

@@ -49,10 +49,13 @@ class Codebook(keras.layers.Layer):
 
     def build(self, input_shape: Any = None) -> None:
         v, t, d, k = self.vocabulary, self.length, self.width, self.latent_dim
-        rng = np.random.default_rng(self.seed)
-        table, ends = _unit(rng, v, d), _unit(rng, t, k) * math.sqrt(2.5)
-        # QR of a Gaussian matrix: its Q is a random orthonormal basis.
-        places = np.linalg.qr(rng.standard_normal((t, k, d)))[0].transpose(0, 2, 1)
+        bits = np.random.PCG64(self.seed)  # raw bits: the same on every machine, for ever
+        table = _signs(bits, (v, d)) / math.sqrt(d)
+        ends = _signs(bits, (t, k)) * math.sqrt(2.5 / k)
+        places = np.zeros((t, d, k), np.float32)  # R_t: a random permutation with random signs
+        for turn in places:
+            turn[np.arange(d), np.argsort(bits.random_raw(k), kind="stable")[:d]] = 1
+        places *= _signs(bits, (t, 1, k))
         self.table = self._weight("table", table)
         self.places = self._weight("places", places)
         self.ends = self._weight("ends", ends)
@@ -91,9 +94,10 @@ class Codebook(keras.layers.Layer):
         return {**super().get_config(), **{n: getattr(self, n) for n in names}}
 
 
-def _unit(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
-    rows = rng.standard_normal((n, d))
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+def _signs(bits: np.random.PCG64, shape: tuple[int, ...]) -> np.ndarray:
+    """Random −1 and +1."""
+    raw = bits.random_raw(math.prod(shape)) >> np.uint64(63)
+    return (raw.astype(np.float32) * 2 - 1).reshape(shape)
 
 
 @keras.saving.register_keras_serializable(package="aelib")

@@ -83,14 +83,14 @@ class Block(layers.Layer):
     def _mlp(self, x: Tensor) -> Tensor:
         return self.down(ops.square(ops.relu(self.up(self.norm2(x)))))
 
-    def call(self, x: Tensor, mask: Tensor | None = None, training: bool | None = None) -> Tensor:
-        """x (batch, T, width); mask adds to the scores (0 or −∞), causal when None is given."""
+    def call(self, x: Tensor, barred: Tensor | None = None, training: bool | None = None) -> Tensor:
+        """x (batch, T, width); `barred` is added to the scores (0 or −10⁹)."""
         place = ops.arange(ops.shape(x)[1])
         q, k, v = self._heads(self.norm1(x))
         if self.causal:
             ahead = ops.expand_dims(place, 0) > ops.expand_dims(place, 1)
-            mask = ops.cast(ahead, x.dtype) * -1e9
-        mixed = self._attend(rotate(q, place), rotate(k, place), v, mask)
+            barred = ops.cast(ahead, x.dtype) * -1e9
+        mixed = self._attend(rotate(q, place), rotate(k, place), v, barred)
         x = x + self.drop(self.out(mixed), training=training)
         return x + self.drop(self._mlp(x), training=training)
 
@@ -126,8 +126,9 @@ class TransformerCore(layers.Layer):
         self.norm = RMSNorm()
 
     def build(self, shape: Any) -> None:
-        for layer in (*self.blocks, self.norm):
-            layer.build(shape)
+        for block in self.blocks:
+            block.build(shape)
+        self.norm.build(shape)
         self.built = True
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:

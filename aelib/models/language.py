@@ -74,7 +74,7 @@ class LanguageModel(keras.Model):
         super().__init__(**kwargs)
         if network not in NETWORKS:
             raise UnknownName(f"no network {network!r}: choose one of {', '.join(NETWORKS)}")
-        self.options = {
+        self.options: dict[str, Any] = {
             "width": width, "depth": depth, "heads": heads, "context": context,
             "network": network, "tokens": tokens, "vocabulary": vocabulary, "dropout": dropout,
             "seed": seed,

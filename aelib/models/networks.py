@@ -44,7 +44,7 @@ def make(vocabulary: int, size: int, options: dict[str, Any]) -> tuple[Any, Any]
 
 @keras.saving.register_keras_serializable(package="aelib")
 class SequenceEncoder(layers.Layer):
-    """ids (batch, T) -> (batch, size): a GRU's last state, or the mean of a transformer's outputs."""
+    """ids (batch, T) -> (batch, size): a GRU's last state, or a transformer's mean output."""
 
     def __init__(self, vocabulary: int, size: int, width: int, network: str, seed: int = 0,
                  depth: int = 2, heads: int = 4, **kwargs: Any):  # fmt: skip
@@ -78,9 +78,9 @@ class SequenceEncoder(layers.Layer):
         x, real = self.table(ids), ops.not_equal(ids, PAD)
         if self.network == "recurrent":
             return self.head(self.layers_[0](x, mask=real))
-        mask = (1.0 - ops.cast(real, x.dtype))[:, None, None, :] * -1e9
+        barred = (1.0 - ops.cast(real, x.dtype))[:, None, None, :] * -1e9
         for block in self.layers_:
-            x = block(x, mask=mask, training=training)
+            x = block(x, barred=barred, training=training)
         weight = ops.expand_dims(ops.cast(real, x.dtype), -1)
         mean = ops.sum(self.norm(x) * weight, axis=1) / ops.sum(weight, axis=1)
         return self.head(mean)

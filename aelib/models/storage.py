@@ -4,13 +4,11 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 
 from aelib.errors import BadInput
-
-Model = TypeVar("Model")
 
 
 def save(write: Callable[..., None], path: str | Path, *args: Any, **kwargs: Any) -> None:
@@ -28,8 +26,8 @@ def save(write: Callable[..., None], path: str | Path, *args: Any, **kwargs: Any
         part.unlink(missing_ok=True)
 
 
-def load(path: str | Path, kind: type[Model]) -> Model:
-    """A `.keras` file as an instance of `kind`; safe_mode, so no code in the file ever runs."""
+def load(path: str | Path, *kinds: Any) -> Any:
+    """A `.keras` file as one of `kinds`; safe_mode, so no code in the file ever runs."""
     path = Path(path)
     if not path.is_file():
         raise BadInput(f"no model file {path}")
@@ -40,7 +38,8 @@ def load(path: str | Path, kind: type[Model]) -> Model:
     except Exception as error:  # Keras raises many kinds for what a bad file may hold
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise BadInput(f"{path} cannot be read as a model: {reason}") from error
-    if not isinstance(model, kind):
-        raise BadInput(f"{path} holds a {type(model).__name__}, not a {kind.__name__}")
+    if not isinstance(model, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise BadInput(f"{path} holds a {type(model).__name__}, not a {wanted}")
     model.adapted = True
     return model

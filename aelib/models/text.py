@@ -60,7 +60,7 @@ class TextAutoencoder(keras.Model):
         networks.check(encoder, decoder)
         if latent_dim < 1:
             raise BadInput(f"latent_dim is at least 1, not {latent_dim}")
-        self.options = {
+        self.options: dict[str, Any] = {
             "latent_dim": latent_dim, "encoder": encoder, "decoder": decoder, "kind": kind,
             "tokens": tokens, "vocabulary": vocabulary, "length": length, "width": width,
             "free_bits": free_bits, "word_dropout": word_dropout, "noise_rate": noise_rate,

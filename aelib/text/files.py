@@ -14,7 +14,7 @@ LONGEST_LINE = 100_000
 
 def read_text(source: str | os.PathLike[str] | TextIO) -> str:
     """The whole text of a path or an open file; BadInput for empty, binary or non-UTF-8 files."""
-    name = getattr(source, "name", None) or str(source)
+    name = getattr(source, "name", None) or ("the input" if is_file_like(source) else source)
     try:
         data = source.read() if hasattr(source, "read") else Path(source).read_bytes()
         text = data if isinstance(data, str) else data.decode("utf-8-sig")
