@@ -7,7 +7,7 @@ from build_book import ROOT, environment
 
 
 def main() -> int:
-    arguments = sys.argv[1:] or ["tests", "-m", "not site"]
+    arguments = sys.argv[1:] or ["tests"]
     unit = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment())
     print("\nNow every notebook, each in a fresh kernel:", flush=True)
     books = subprocess.run(
