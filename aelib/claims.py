@@ -35,7 +35,8 @@ def glue(name: str, value: Any, fmt: str | None = None) -> None:
         return
     if get_ipython() is not None:
         record = {"scrapbook": {"name": name, "mime_prefix": _RECORD}}
-        display({f"{_RECORD}text/plain": text}, raw=True, metadata=record)
+        # quoted, or the book would read "3,256" as a pair and "0.50" as 0.5
+        display({f"{_RECORD}text/plain": repr(text)}, raw=True, metadata=record)
 
 
 def decide(claim_id: str, holds: bool, **figures: Any) -> None:

@@ -187,8 +187,8 @@ def test_glued_figures_reach_the_book(tmp_path):
     ).execute()
     glued = extract_glue_data(made, [0], None)
     assert {key: entry["data"]["text/plain"] for key, entry in glued.items()} == {
-        "n": "1,797",
-        "C16_mse": "2.4",
+        "n": "'1,797'",  # quoted: the book evaluates it
+        "C16_mse": "'2.4'",
     }
     (left,) = made.cells[0].outputs  # the record shows nothing; the decision is printed
     assert left.text == "C16 (loss = ReLU(x − x̂)): decided\nmse = 2.4\n"
