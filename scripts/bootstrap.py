@@ -75,8 +75,7 @@ def digest(*names):
 
 def wanted(python):
     """What the environment is made of, as the stamp's two lines: pins and Python, package."""
-    version = subprocess.check_output([python, "-c", "import sys; print(sys.version)"], text=True)
-    pins = digest("requirements.txt") + " " + version.split()[0] + " " + ROOT
+    pins = digest("requirements.txt") + " " + version(python).split()[0] + " " + ROOT
     return [pins, digest("pyproject.toml")]
 
 
@@ -92,6 +91,15 @@ def check_disk():
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < FREE_GB:
         stop(f"{free:.1f} GB are free here and the environment needs {FREE_GB}")
+
+
+def version(python):
+    return subprocess.check_output([python, "-c", "import sys; print(sys.version)"], text=True)
+
+
+def reusable(python):
+    """Is there an environment that starts, of the same Python and in this place? It is kept."""
+    return os.path.exists(PYTHON) and works(PYTHON) and version(PYTHON) == version(python)
 
 
 def create(python):
@@ -154,7 +162,7 @@ def main():
             f"Preparing .venv with {python} (4 GB; a few minutes the first time)",
             flush=True,
         )
-        if have[0].split(" ")[1:] != want[0].split(" ")[1:]:
+        if not reusable(python):
             create(python)
         requirements = os.path.join(ROOT, "requirements.txt")
         pip("dependencies", "--require-hashes", "--only-binary=:all:", "-r", requirements)

@@ -82,6 +82,15 @@ def test_stamp_follows_pins_and_python(tmp_path, monkeypatch):
     assert bootstrap.stamp() == ["", ""]
 
 
+def test_an_environment_of_the_same_python_is_kept(monkeypatch):
+    monkeypatch.setattr(bootstrap, "PYTHON", sys.executable)
+    assert bootstrap.reusable(sys.executable)
+    monkeypatch.setattr(bootstrap, "version", lambda python: python)
+    assert not bootstrap.reusable("/another/python")
+    monkeypatch.setattr(bootstrap, "PYTHON", "/no/python")
+    assert not bootstrap.reusable("/no/python")
+
+
 def test_make_help_lists_the_commands():
     listed = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True)
     for command in ("book", "test", "serve", "bench", "lock", "check", "clean"):
