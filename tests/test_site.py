@@ -100,7 +100,8 @@ UNNAMED = """() => {
   const named = e => e.getAttribute('aria-label') || e.querySelector('title');
   const images = [...document.images].filter(e => !hidden(e) && !e.alt.trim());
   const drawings = [...document.querySelectorAll('article svg')].filter(
-    e => !e.parentElement.closest('svg') && !hidden(e) && !e.closest('button') && !(e.getAttribute('role') && named(e)));
+    e => !e.parentElement.closest('svg') && !hidden(e) && !e.closest('button')
+      && !(e.getAttribute('role') && named(e)));
   const canvases = [...document.querySelectorAll('canvas')].filter(e => !hidden(e) && !named(e));
   return [...images, ...drawings, ...canvases].map(e => e.outerHTML.slice(0, 160));
 }"""
@@ -120,7 +121,7 @@ def axe_findings(page, **options):
     options = {"resultTypes": ["violations"], "preload": False, **options}
     found = Axe().run(page, options=options).response["violations"]
     return [
-        f"{rule['id']}: {node['html'][:120]} ({node['failureSummary'].splitlines()[-1].strip()[:200]})"
+        f"{rule['id']}: {node['html'][:120]} ({' '.join(node['failureSummary'].split())[:200]})"
         for rule in found
         if rule["impact"] in ("serious", "critical")
         for node in rule["nodes"]
