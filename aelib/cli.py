@@ -127,7 +127,7 @@ def _backup(out: Path, *facts: Any) -> Any:
 
     digest = hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:12]
     folder = out.with_name(f".{out.stem}.{digest}.backup")
-    return keras.callbacks.BackupAndRestore(str(folder), save_freq=100)
+    return keras.callbacks.BackupAndRestore(str(folder), double_checkpoint=True)
 
 
 # ------------------------------------------------------------------------------------ commands

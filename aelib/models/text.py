@@ -151,7 +151,8 @@ class TextAutoencoder(keras.Model):
         """Train on sentences: a path, an open file (one a line) or a list. Returns the model.
 
         The first call learns the tokenizer, too. 5 % of the texts are held out for early stopping
-        unless `validation` gives others. `seconds` is a budget of CPU time that replaces `epochs`.
+        unless `validation` gives others. `seconds` is a budget of CPU time that replaces `epochs`;
+        0 learns the vocabulary and the word counts alone (enough for binding at latent 256).
         `model.history.history` holds the curves, in nats per sentence. Call it again to go on.
         """
         lines = read_lines(texts)
@@ -167,6 +168,8 @@ class TextAutoencoder(keras.Model):
             self.adapted = True
         if not self.compiled:
             self.compile(optimizer=keras.optimizers.Adam(learning_rate, beta_2=0.99, clipnorm=5.0))
+        if seconds is not None and seconds <= 0:
+            return self
         batches = training.Batches(ids, batch_size, self.seed, corrupt=self._corrupt())
         steps = epochs * len(batches) + int(self.optimizer.iterations)
         extra: list[Any] = [training.Budget(seconds, steps)]

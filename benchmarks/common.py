@@ -1,0 +1,69 @@
+"""What the benchmark scripts share: one JSON file a run, with machine, versions, date and seed."""
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("aelib", "tensorflow", "keras", "numpy", "scikit-learn", "torch")
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, Any]:
+    model = "unknown"
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if os.name == "posix" else []:
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "load": [round(x, 1) for x in os.getloadavg()],
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+    }
+
+
+def arguments(description: str | None, extra: Callable[[argparse.ArgumentParser], None]) -> Any:
+    """--quick, --out and a script's own options."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="a minute or two: a smoke test")
+    parser.add_argument("--out", type=Path, help="result file (JSON)")
+    extra(parser)
+    return parser.parse_args()
+
+
+def write(name: str, options: Any, rows: list[dict[str, Any]]) -> None:
+    """Write benchmarks/results/NAME.json (NAME-quick.json with --quick) and print a table."""
+    path = options.out or RESULTS / f"{name}{'-quick' if options.quick else ''}.json"
+    settings = {k: str(v) for k, v in vars(options).items() if k != "out"}
+    record = {
+        "benchmark": name,
+        "date": datetime.date.today().isoformat(),
+        "settings": settings,
+        "machine": machine(),
+        "versions": versions(),
+        "rows": rows,
+    }
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+    for row in rows:
+        print("  ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}"
+                        for k, v in row.items()))  # fmt: skip

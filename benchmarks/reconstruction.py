@@ -1,0 +1,71 @@
+"""How many held-out sentences come back letter for letter, at one latent width and CPU budget.
+
+World English Bible, sentences of 4–16 words, whole books held out, free-running greedy decoding.
+Rows: the position-bound autoencoder before any training, and after the budget; recurrent and
+transformer networks at the same width and budget, and at `--long` seconds. Three seeds.
+
+    python benchmarks/reconstruction.py            python benchmarks/reconstruction.py --quick
+"""
+
+import time
+from typing import Any
+
+import common
+import numpy as np
+
+import aelib
+
+NETWORKS = {
+    "position-bound": {"encoder": "binding", "decoder": "binding"},
+    "recurrent": {"encoder": "recurrent", "decoder": "recurrent"},
+    "transformer": {"encoder": "transformer", "decoder": "transformer"},
+}
+
+
+def run(network: str, latent_dim: int, seconds: float, seed: int, data: Any, n: int) -> dict:
+    """Train for `seconds` (0: only vocabulary and word counts), then score n held-out sentences."""
+    train, test = data
+    model = aelib.TextAutoencoder(latent_dim, **NETWORKS[network], seed=seed)
+    started = time.process_time()
+    model.fit(train, seconds=seconds, verbose=0, epochs=5, patience=100)
+    used = time.process_time() - started
+    chosen = np.random.default_rng(0).permutation(len(test))[:n]
+    score = model.score([test[i] for i in chosen])
+    return {
+        "network": network, "latent_dim": latent_dim, "budget_cpu_s": seconds,
+        "fit_cpu_s": round(used, 1), "seed": seed, "sentences": score["sentences"],
+        "exact": score["exact"], "token_accuracy": score["token_accuracy"],
+        "epochs": len(model.history.epoch) if seconds else 0,
+    }  # fmt: skip
+
+
+def options_of(parser: Any) -> None:
+    parser.add_argument("--seconds", type=float, default=60.0, help="CPU budget of each model")
+    parser.add_argument("--long", type=float, default=0.0, help="second budget for the others")
+    parser.add_argument("--latent-dim", type=int, nargs="+", default=[256])
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("-n", type=int, default=1000, help="held-out sentences")
+
+
+def main() -> None:
+    options = common.arguments(__doc__, options_of)
+    if options.quick:
+        options.seconds, options.seeds, options.n = 8.0, 1, 100
+    web = aelib.data.load("web")
+    data = (web.sentences("train"), web.sentences("test"))
+    rows = []
+    for seed in range(options.seeds):
+        for width in options.latent_dim:
+            for network in options.networks:
+                bound = network == "position-bound"
+                budgets = [0.0, options.seconds] if bound else [options.seconds]
+                budgets += [options.long] if options.long and not bound else []
+                for seconds in budgets:
+                    rows.append(run(network, width, seconds, seed, data, options.n))
+                    print(rows[-1], flush=True)
+    common.write("reconstruction", options, rows)
+
+
+if __name__ == "__main__":
+    main()
