@@ -17,7 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NOISE = re.compile(
-    r"absl::InitializeLog|IPKernelApp\] WARNING|oneDNN custom operations|port\.cc|cudart_stub|cuInit|^\s*$"
+    r"absl::InitializeLog|IPKernelApp\] WARNING|oneDNN custom operations|port\.cc|cudart_stub"
+    r"|cuInit|^\s*$"
 )
 FAULT = re.compile(r" (WARNING|ERROR): |^WARNING: |^(\w+\.)*\w*(Error|Failed|Exception): ")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
