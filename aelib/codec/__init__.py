@@ -1,0 +1,154 @@
+"""Text compressed for real, and given back bit for bit.
+
+>>> from aelib import codec
+>>> small = codec.compress("It is a truth universally acknowledged ...")
+>>> codec.decompress(small).decode()
+'It is a truth universally acknowledged ...'
+
+Prediction is compression: a predictor that gives the next bit probability p lets an arithmetic
+coder write it in -log2 p bits. The predictor (`predictor`) mixes many small context models that
+learn while they read; it starts primed with what `snapshot` kept of a large library of English. All
+arithmetic is in integers, so every machine decodes what any machine wrote. `container` is the file
+format with its checks, `messages` the compact form for short texts, `reference` the same predictor
+in plain NumPy.
+
+Levels: "fast", "default", "max". `primed=False` starts empty: the honest line beside other
+compressors, and the better choice for data that is not text. `primed=None`, the default, means
+primed where the package holds the snapshot (scripts/train_codec.py makes it), and empty elsewhere.
+The first use compiles the predictor (some 20 seconds, kept on disk afterwards).
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from aelib.codec.container import NAMES, read_stream, write_stream
+from aelib.codec.errors import Corrupt, CorruptFile, Truncated, WrongModel
+from aelib.codec.levels import choose
+from aelib.codec.messages import Messenger, compress_messages, decompress_messages
+from aelib.errors import AelibError, BadInput, UnknownName
+
+__all__ = [
+    "Corrupt", "CorruptFile", "Messenger", "Truncated", "WrongModel", "compress", "compress_file",
+    "compress_messages", "decompress", "decompress_file", "decompress_messages", "self_test",
+]  # fmt: skip
+
+# What each level, unprimed, must make of GOLDEN_TEXT: first digits of the file's SHA-256.
+GOLDEN_TEXT = b"In the beginning there was a word, and the word was compressed.\n" * 2
+GOLDEN = {
+    "fast": "cd5d301ab05a0b86",
+    "default": "525653ad80c29754",
+    "max": "a262e41923b9441a",
+}
+
+
+def compress(data: bytes | str, level: str = "default", *, primed: bool | None = None,
+             threads: int = 1) -> bytes:  # fmt: skip
+    """Compress bytes, or a str as UTF-8, to the bytes of an `.aec` file.
+
+    threads: segments of 16 MiB coded side by side. Raises UnknownName for an unknown level.
+    """
+    raw = data.encode() if isinstance(data, str) else bytes(data)
+    out = BytesIO()
+    _check_level(level)
+    self_test(level)
+    write_stream(BytesIO(raw), out, level, choose(primed), len(raw), threads)
+    return out.getvalue()
+
+
+def decompress(blob: bytes, *, threads: int = 1) -> bytes:
+    """Give back exactly what was compressed, or raise Truncated, Corrupt or WrongModel."""
+    out = BytesIO()
+    self_test("default")
+    read_stream(BytesIO(bytes(blob)), out, threads)
+    return out.getvalue()
+
+
+def compress_file(source: str | Path | BinaryIO, target: str | Path | BinaryIO,
+                  level: str = "default", *, primed: bool | None = None, threads: int = 1,
+                  force: bool = False,
+                  progress: Callable[[int], None] | None = None) -> None:  # fmt: skip
+    """Compress a file or stream in constant memory; a path appears only when it is complete.
+
+    progress(n) is called with the bytes read since the last call. BadInput: target exists.
+    """
+    _check_level(level)
+    self_test(level)
+
+    def work(a: BinaryIO, b: BinaryIO) -> None:
+        length = os.stat(source).st_size if isinstance(source, str | Path) else None
+        write_stream(a, b, level, choose(primed), length, threads, progress)
+
+    _through(source, target, force, work)
+
+
+def decompress_file(source: str | Path | BinaryIO, target: str | Path | BinaryIO, *,
+                    threads: int = 1, force: bool = False,
+                    progress: Callable[[int], None] | None = None) -> None:  # fmt: skip
+    """Decompress a file or stream. A target path is written only when all checks have passed.
+
+    A target *stream* receives segments as each passes its checks, before the end mark is seen.
+    """
+    self_test("default")
+    _through(source, target, force, lambda a, b: read_stream(a, b, threads, progress))
+
+
+def _through(source: str | Path | BinaryIO, target: str | Path | BinaryIO, force: bool,
+             work: Callable) -> None:  # fmt: skip
+    """Open paths; write to a temporary name beside the target, and rename at the end."""
+    if isinstance(source, str | Path):
+        try:
+            with open(source, "rb") as opened:
+                return _through_opened(opened, target, force, work)
+        except FileNotFoundError:
+            raise BadInput(f"There is no file {source}: check the name.") from None
+        except IsADirectoryError:
+            raise BadInput(f"{source} is a folder: give a file (tar it first).") from None
+    return _through_opened(source, target, force, work)
+
+
+def _through_opened(source: BinaryIO, target: str | Path | BinaryIO, force: bool,
+                    work: Callable) -> None:  # fmt: skip
+    if not isinstance(target, str | Path):
+        work(source, target)
+        return
+    target = Path(target)
+    if target.exists() and not force:
+        raise BadInput(f"{target} exists: remove it, or pass force=True (--force).")
+    if not target.parent.is_dir():
+        raise BadInput(f"There is no folder {target.parent}: create it first.")
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            work(source, out)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _check_level(level: str) -> None:
+    if level not in NAMES:
+        raise UnknownName(f"There is no level {level!r}: choose one of {', '.join(NAMES)}.")
+
+
+@cache
+def self_test(level: str) -> None:
+    """Code a known text and compare with the stored result: refuse to work on a wrong build."""
+    out = BytesIO()
+    write_stream(BytesIO(GOLDEN_TEXT), out, level, False, len(GOLDEN_TEXT), 1)
+    back = BytesIO()
+    read_stream(BytesIO(out.getvalue()), back)
+    found = sha256(out.getvalue()).hexdigest()[:16]
+    if back.getvalue() != GOLDEN_TEXT or GOLDEN.get(level, found) != found:
+        raise AelibError(
+            "The codec fails its self-test: do not use it here. Clear Numba's cache (__pycache__ "
+            "in aelib/codec) and report the versions of Python, Numba and NumPy."
+        )

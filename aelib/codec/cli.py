@@ -1,0 +1,125 @@
+"""`aelib compress` and `aelib decompress`: mounted by `aelib.cli` with `register(app)`."""
+
+import sys
+import time
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from aelib import codec
+from aelib.errors import BadInput
+
+SUFFIX = ".aec"
+
+Output = Annotated[
+    str | None, typer.Option("--output", "-o", help="Where to write; - is standard output.")
+]
+Keep = Annotated[bool, typer.Option("--keep/--no-keep", "-k", help="Keep the input file.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace an existing output file.")]
+Stats = Annotated[bool, typer.Option("--stats", help="Print sizes, bits per character and speed.")]
+Threads = Annotated[int, typer.Option(min=1, help="Segments of 16 MiB worked on side by side.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands to an app."""
+    app.command()(compress)
+    app.command()(decompress)
+
+
+def compress(
+    file: Annotated[str, typer.Argument(help="File to compress; - is standard input.")],
+    output: Output = None,
+    level: Annotated[str, typer.Option("--level", "-l", help="fast, default or max.")] = "default",
+    primed: Annotated[
+        bool | None,
+        typer.Option("--primed/--unprimed", help="Start from the English snapshot, or empty."),
+    ] = None,
+    keep: Keep = True,
+    force: Force = False,
+    stats: Stats = False,
+    threads: Threads = 1,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Write nothing; print a table beside other programs.")
+    ] = False,
+) -> None:
+    """Compress a text to FILE.aec, losslessly."""
+    if compare:
+        compare_on(file, level)
+        return
+    target = output or ("-" if file == "-" else file + SUFFIX)
+
+    def work(source: str | BinaryIO, sink: str | BinaryIO, progress) -> None:
+        codec.compress_file(source, sink, level, primed=primed, threads=threads, force=force,
+                            progress=progress)  # fmt: skip
+
+    run(file, target, keep, stats, work)
+
+
+def decompress(
+    file: Annotated[str, typer.Argument(help="An .aec file; - is standard input.")],
+    output: Output = None,
+    keep: Keep = True,
+    force: Force = False,
+    stats: Stats = False,
+    threads: Threads = 1,
+) -> None:
+    """Give back exactly what was compressed."""
+    target = output or ("-" if file == "-" else file.removesuffix(SUFFIX))
+    if target == file != "-":
+        raise BadInput(f"{file} does not end in {SUFFIX}: say where to write with --output.")
+
+    def work(source: str | BinaryIO, sink: str | BinaryIO, progress) -> None:
+        codec.decompress_file(source, sink, threads=threads, force=force, progress=progress)
+
+    run(file, target, keep, stats, work)
+
+
+def run(file: str, target: str, keep: bool, stats: bool, work) -> None:
+    """Do the work with a progress bar on standard error, then remove the input if asked."""
+    source: str | BinaryIO = sys.stdin.buffer if file == "-" else file
+    sink: str | BinaryIO = BytesIO() if target == "-" else target
+    total = Path(file).stat().st_size if file != "-" and Path(file).is_file() else None
+    began, done = time.perf_counter(), 0
+    console = Console(stderr=True)
+    columns = (TextColumn(file), BarColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task("", total=total)
+
+        def progress(n: int) -> None:
+            nonlocal done
+            done += n
+            bar.update(task, completed=done)
+
+        work(source, sink, progress)
+    if isinstance(sink, BytesIO):  # nothing reaches a pipe before every check has passed
+        sys.stdout.buffer.write(sink.getvalue())
+        sys.stdout.buffer.flush()
+    if stats:
+        seconds = time.perf_counter() - began
+        size = len(sink.getvalue()) if isinstance(sink, BytesIO) else Path(target).stat().st_size
+        plain, packed = (done, size) if total is None or size < done else (size, total)
+        console.print(
+            f"{plain} bytes <-> {packed} bytes, {8 * packed / max(plain, 1):.3f} bits per byte, "
+            f"{done / 1000 / seconds:.0f} kB/s"
+        )
+    if not keep and file != "-" and target != "-":
+        Path(file).unlink()
+
+
+def compare_on(file: str, level: str) -> None:
+    """The user's own file through every compressor that is installed, each decoded and compared."""
+    from aelib.codec.peers import compare_bytes
+
+    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    table = Table("compressor", "bytes", "bits per byte", "kB/s in", "kB/s out")
+    for row in compare_bytes(data, level):
+        bits = f"{8 * row.size / max(len(data), 1):.3f}"
+        speeds = (f"{len(data) / 1000 / max(s, 1e-9):.0f}" for s in (row.encode_s, row.decode_s))
+        table.add_row(row.name, str(row.size), bits, *speeds)
+    Console().print(table)
