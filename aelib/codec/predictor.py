@@ -274,8 +274,10 @@ def find_match(m):
         if length == 0:
             at = np.int64(m.heads[i, h])
             if at > 0 and pos - at < n:
-                while length < 32 and at > length and (
-                    m.buf[(at - length - 1) & n] == m.buf[(pos - length - 1) & n]
+                while (
+                    length < 32
+                    and at > length
+                    and (m.buf[(at - length - 1) & n] == m.buf[(pos - length - 1) & n])
                 ):
                     length += 1
         m.heads[i, h] = np.int32(pos)

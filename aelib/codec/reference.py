@@ -129,8 +129,10 @@ class Reference:
             if length == 0:
                 at = int(m.heads[i, h])
                 if at > 0:
-                    while length < 32 and at > length and (
-                        self.text[at - length - 1] == self.text[pos - length - 1]
+                    while (
+                        length < 32
+                        and at > length
+                        and (self.text[at - length - 1] == self.text[pos - length - 1])
                     ):
                         length += 1
             m.heads[i, h] = pos
@@ -155,8 +157,10 @@ class Reference:
     def inputs(self) -> np.ndarray:
         """(I,) logits: two of each context, orders 0 to 2, two of each match, a constant."""
         m = self.m
-        self.node = self.c0 if self.bits < 4 else self.c0 & ((1 << (self.bits - 4)) - 1) | (
-            1 << (self.bits - 4)
+        self.node = (
+            self.c0
+            if self.bits < 4
+            else self.c0 & ((1 << (self.bits - 4)) - 1) | (1 << (self.bits - 4))
         )
         cells = m.table[m.bucket + self.node].astype(np.int64)  # (K,)
         n = (cells >> 8) & 63
