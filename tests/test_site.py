@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import json
 import shutil
 import threading
 from pathlib import Path
@@ -187,6 +188,16 @@ def test_ledger_and_cells_link_to_each_other(visit):
             anchor = href.split("#")[1]
             back = page.locator(f'.claim:has([id="{anchor}"]) a[href*="#ledger-c"]')
             assert back.count() >= 1, anchor
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_every_cell_was_run(path):
+    """In the notebook behind the page: no cell without its number, no error among outputs."""
+    executed = (SITE.parent / "jupyter_execute" / path).with_suffix(".ipynb")
+    cells = json.loads(executed.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code and all(cell["execution_count"] for cell in code)
+    assert not [o for cell in code for o in cell["outputs"] if o["output_type"] == "error"]
 
 
 def test_pages_open_from_disk(visit):
