@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "book" / "_ext"))
 NOISE = re.compile(
     r"absl::InitializeLog|IPKernelApp\] WARNING|oneDNN custom operations|port\.cc|cudart_stub"
     r"|cuInit|^\s*$"
@@ -56,6 +57,15 @@ def jupyter_book(*options: str) -> tuple[int, list[str]]:
     return process.wait(), list(dict.fromkeys(faults))
 
 
+def execute(toc: Path, build: Path) -> list[str]:
+    """Run the notebooks of `toc` that changed, side by side; returns what went wrong."""
+    from book_build import execution_cache
+    from execute_book import execute
+
+    os.environ.update(environment())
+    return execute(ROOT, toc, execution_cache(ROOT, build))
+
+
 def only(pages: list[str]) -> int:
     """A book of the named pages and the reference, outside the real one."""
     names = [str(Path(page).with_suffix("")) for page in pages]
@@ -68,6 +78,9 @@ def only(pages: list[str]) -> int:
     toc = output / "toc.yml"
     chapters = "".join(f"  - file: {name}\n" for name in files)
     toc.write_text(f"format: jb-book\nroot: book/index\nchapters:\n{chapters}", encoding="utf-8")
+    if wrong := execute(toc, output / "_build"):
+        print(*wrong, sep="\n")
+        return 1
     status, faults = jupyter_book(
         "--path-output", str(output), "--toc", str(toc), "--keep-going", "-n"
     )
@@ -99,6 +112,9 @@ def main() -> int:
         for part in ("html", "executed", "jupyter_execute", ".doctrees", "timings.json"):
             remove(build / part)
     started, began = time.monotonic(), time.time()
+    if wrong := execute(ROOT / "_toc.yml", build):
+        print("\nThe book was not built. These notebooks failed:", *wrong, sep="\n  ")
+        return 1
     status, faults = jupyter_book("-W", "--keep-going", "-n")
     if not status and (build / "timings.json").stat().st_mtime < began:
         status = 1  # it said nothing and did nothing

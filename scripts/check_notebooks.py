@@ -1,4 +1,4 @@
-"""Runs every notebook with nbval, each in a fresh kernel.
+"""Runs every notebook with nbval, each in a fresh kernel, one on each core.
 
     python scripts/check_notebooks.py [FILE ...]
 
@@ -6,13 +6,17 @@ Says how long each took, and at the end how many were checked.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from build_book import ROOT, environment
+from execute_book import one_core
 
 CELL_SECONDS = 600
 
@@ -23,8 +27,9 @@ def notebooks() -> list[Path]:
     return [path.relative_to(ROOT) for path in found if ".ipynb_checkpoints" not in path.parts]
 
 
-def check(path: Path) -> tuple[bool, str]:
-    """(did all cells run?, what pytest printed)."""
+def check(path: Path, workers: int = 1) -> tuple[bool, str, float]:
+    """(did all cells run?, what pytest printed, seconds)."""
+    begun = time.monotonic()
     command = [
         sys.executable,
         "-m",
@@ -33,8 +38,18 @@ def check(path: Path) -> tuple[bool, str]:
         f"--nbval-cell-timeout={CELL_SECONDS}",
     ]
     command += ["-o", "addopts=", "-p", "no:cacheprovider", "--timeout=0", "--tb=short", str(path)]
-    run = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
-    return run.returncode == 0, run.stdout + run.stderr
+    env = environment() | one_core(workers)
+    run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    return run.returncode == 0, run.stdout + run.stderr, time.monotonic() - begun
+
+
+def check_all(paths: list[Path]) -> Iterator[tuple[Path, bool, str, float]]:
+    """`check` of each, as many at a time as there are cores, in the order of finishing."""
+    workers = min(os.cpu_count() or 1, len(paths)) or 1
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = {pool.submit(check, path, workers): path for path in paths}
+        for job in as_completed(jobs):
+            yield jobs[job], *job.result()
 
 
 def closing_line(output: str) -> str:
@@ -56,11 +71,9 @@ def main() -> int:
     parser.add_argument("notebooks", nargs="*", type=Path)
     chosen = parser.parse_args().notebooks or notebooks()
     started, failed = time.monotonic(), []
-    for number, path in enumerate(chosen, 1):
-        print(f"[{number}/{len(chosen)}] {path} ", end="", flush=True)
-        begun = time.monotonic()
-        passed, output = check(path)
-        print(f"{time.monotonic() - begun:5.0f} s  {closing_line(output)}", flush=True)
+    for number, (path, passed, output, seconds) in enumerate(check_all(chosen), 1):
+        line = f"[{number}/{len(chosen)}] {path} {seconds:5.0f} s  {closing_line(output)}"
+        print(line, flush=True)
         if not passed:
             failed.append((path, reasons(output)))
             print(output, flush=True)

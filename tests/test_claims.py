@@ -196,6 +196,6 @@ def test_glued_figures_reach_the_book(tmp_path):
 
 def test_broken_claim_fails_the_notebook_check_and_is_named(tmp_path):
     run_cell(tmp_path, "from aelib.claims import decide\ndecide('C16', 1 > 2, mse=0.5)")
-    passed, output = check_notebooks.check(tmp_path / "one.ipynb")
+    passed, output, _ = check_notebooks.check(tmp_path / "one.ipynb")
     assert not passed
     assert any("C16 (loss = ReLU" in reason for reason in check_notebooks.reasons(output))

@@ -33,15 +33,20 @@ def digest(root: Path, patterns: tuple[str, ...]) -> str:
     return state.hexdigest()[:16]
 
 
-def key_cache(app: Sphinx, config) -> None:
-    """One execution cache for each state of the inputs; the oldest ones are deleted."""
-    caches = Path(app.outdir).parent / "executed"
-    cache = caches / digest(Path(app.srcdir), INPUTS)
+def execution_cache(root: Path, build: Path) -> Path:
+    """One folder for each state of the inputs, under `build`; the oldest ones are deleted."""
+    caches = build / "executed"
+    cache = caches / digest(root, INPUTS)
     cache.mkdir(parents=True, exist_ok=True)
     cache.touch()
-    config.nb_execution_cache_path = str(cache)
     for old in sorted(caches.iterdir(), key=lambda p: p.stat().st_mtime)[:-KEPT_CACHES]:
         shutil.rmtree(old, ignore_errors=True)
+    return cache
+
+
+def key_cache(app: Sphinx, config) -> None:
+    cache = execution_cache(Path(app.srcdir), Path(app.outdir).parent)
+    config.nb_execution_cache_path = str(cache)
 
 
 def write_all_again(app: Sphinx, env, added, changed, removed) -> list[str]:
