@@ -60,7 +60,7 @@ def _load(name: str) -> Any:
     return storage.load(name, TextAutoencoder, LanguageModel)
 
 
-def _load_as(name: str, kind: str) -> Any:
+def load_as(name: str, kind: str) -> Any:
     model = _load(name)
     if type(model).__name__ != kind:
         raise BadInput(f"{name} is a {type(model).__name__}: this command needs a {kind}")
@@ -205,7 +205,7 @@ def encode(model: Model, texts: Texts, out: Out = None) -> None:
     import numpy as np
 
     lines = _lines(texts)
-    z = _load_as(model, "TextAutoencoder").encode(lines)
+    z = load_as(model, "TextAutoencoder").encode(lines)
     if out is not None and out.suffix == ".npy":
         with _part(out) as part:
             np.save(part, z)
@@ -240,7 +240,7 @@ def decode(
     **Example** `aelib decode sentences z.npy`
     """
     z = _latents(latents)
-    _emit(_load_as(model, "TextAutoencoder").decode(z), out)
+    _emit(load_as(model, "TextAutoencoder").decode(z), out)
 
 
 @app.command()
@@ -255,7 +255,7 @@ def interpolate(
 
     **Example** `aelib interpolate sentences-vae "He went up to the city." "They were afraid."`
     """
-    _emit(_load_as(model, "TextAutoencoder").interpolate(a, b, steps, path), None)
+    _emit(load_as(model, "TextAutoencoder").interpolate(a, b, steps, path), None)
 
 
 @app.command()
@@ -303,7 +303,7 @@ def search(
     from aelib.latent import neighbours
 
     lines = _lines(texts)
-    loaded = _load_as(model, "TextAutoencoder")
+    loaded = load_as(model, "TextAutoencoder")
     index, distance = neighbours(loaded.encode([query]), loaded.encode(lines), n, metric)
     found = zip(index[0], distance[0], strict=True)
     _emit([f"{d:.4f}\t{lines[i]}" for i, d in found], None)

@@ -16,8 +16,13 @@ Levels: "fast", "default", "max". `primed=False` starts empty: the honest line b
 compressors, and the better choice for data that is not text. `primed=None`, the default, means
 primed where the package holds the snapshot (scripts/train_codec.py makes it), and empty elsewhere.
 The first use compiles the predictor (some 20 seconds, kept on disk afterwards).
+
+Beside it stand codecs that use a network of `aelib.models`: `compress(data, model=lm)` predicts
+with a language model alone (`neural`), `SentenceCodec` codes quantised latents, lossy or with what
+makes them lossless (`lossy`), `BitsBack` codes with a variational autoencoder (`bitsback`).
 """
 
+import importlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -25,7 +30,7 @@ from functools import cache
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from aelib.codec.container import NAMES, read_stream, write_stream
 from aelib.codec.errors import Corrupt, CorruptFile, Truncated, WrongModel
@@ -33,10 +38,25 @@ from aelib.codec.levels import choose
 from aelib.codec.messages import Messenger, compress_messages, decompress_messages
 from aelib.errors import AelibError, BadInput, UnknownName
 
+# Loaded on first use, because they load Keras.
+_LATE = {
+    "BitsBack": "aelib.codec.bitsback",
+    "SentenceCodec": "aelib.codec.lossy",
+    "rate_distortion": "aelib.codec.lossy",
+}
+
 __all__ = [
-    "Corrupt", "CorruptFile", "Messenger", "Truncated", "WrongModel", "compress", "compress_file",
-    "compress_messages", "decompress", "decompress_file", "decompress_messages", "self_test",
+    "BitsBack", "Corrupt", "CorruptFile", "Messenger", "SentenceCodec", "Truncated", "WrongModel",
+    "compress", "compress_file", "compress_messages", "decompress", "decompress_file",
+    "decompress_messages", "rate_distortion", "self_test",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name]), name)
+    raise AttributeError(f"module 'aelib.codec' has no attribute {name!r}")
+
 
 # What each level, unprimed, must make of GOLDEN_TEXT: first digits of the file's SHA-256.
 GOLDEN_TEXT = b"In the beginning there was a word, and the word was compressed.\n" * 2
@@ -48,54 +68,69 @@ GOLDEN = {
 
 
 def compress(data: bytes | str, level: str = "default", *, primed: bool | None = None,
-             threads: int = 1) -> bytes:  # fmt: skip
+             threads: int = 1, model: Any = None) -> bytes:  # fmt: skip
     """Compress bytes, or a str as UTF-8, to the bytes of an `.aec` file.
 
-    threads: segments of 16 MiB coded side by side. Raises UnknownName for an unknown level.
+    threads: segments of 16 MiB coded side by side. model: an `aelib.LanguageModel` that predicts
+    instead; level and primed then do not matter. Raises UnknownName for an unknown level.
     """
     raw = data.encode() if isinstance(data, str) else bytes(data)
     out = BytesIO()
-    _check_level(level)
-    self_test(level)
-    write_stream(BytesIO(raw), out, level, choose(primed), len(raw), threads)
+    neural = _prepare(level, model)
+    write_stream(BytesIO(raw), out, level, choose(primed), len(raw), threads, model=neural)
     return out.getvalue()
 
 
-def decompress(blob: bytes, *, threads: int = 1) -> bytes:
-    """Give back exactly what was compressed, or raise Truncated, Corrupt or WrongModel."""
+def decompress(blob: bytes, *, threads: int = 1, model: Any = None) -> bytes:
+    """Give back exactly what was compressed, or raise Truncated, Corrupt or WrongModel.
+
+    model: the language model that the blob was compressed with, if it was.
+    """
     out = BytesIO()
-    self_test("default")
-    read_stream(BytesIO(bytes(blob)), out, threads)
+    neural = _prepare("default", model)
+    read_stream(BytesIO(bytes(blob)), out, threads, model=neural)
     return out.getvalue()
+
+
+def _prepare(level: str, model: Any) -> Any:
+    """The coder for a language model; without one None, once the mixing predictor is tested."""
+    _check_level(level)
+    if model is None:
+        self_test(level)
+        return None
+    from aelib.codec.neural import NeuralCoder
+
+    return NeuralCoder(model)
 
 
 def compress_file(source: str | Path | BinaryIO, target: str | Path | BinaryIO,
                   level: str = "default", *, primed: bool | None = None, threads: int = 1,
-                  force: bool = False,
-                  progress: Callable[[int], None] | None = None) -> None:  # fmt: skip
+                  force: bool = False, progress: Callable[[int], None] | None = None,
+                  model: Any = None) -> None:  # fmt: skip
     """Compress a file or stream in constant memory; a path appears only when it is complete.
 
-    progress(n) is called with the bytes read since the last call. BadInput: target exists.
+    progress(n) is called with the bytes read since the last call. model: as in `compress`.
+    BadInput: target exists.
     """
-    _check_level(level)
-    self_test(level)
+    neural = _prepare(level, model)
 
     def work(a: BinaryIO, b: BinaryIO) -> None:
         length = os.stat(source).st_size if isinstance(source, str | Path) else None
-        write_stream(a, b, level, choose(primed), length, threads, progress)
+        write_stream(a, b, level, choose(primed), length, threads, progress, neural)
 
     _through(source, target, force, work)
 
 
 def decompress_file(source: str | Path | BinaryIO, target: str | Path | BinaryIO, *,
                     threads: int = 1, force: bool = False,
-                    progress: Callable[[int], None] | None = None) -> None:  # fmt: skip
+                    progress: Callable[[int], None] | None = None,
+                    model: Any = None) -> None:  # fmt: skip
     """Decompress a file or stream. A target path is written only when all checks have passed.
 
     A target *stream* receives segments as each passes its checks, before the end mark is seen.
     """
-    self_test("default")
-    _through(source, target, force, lambda a, b: read_stream(a, b, threads, progress))
+    neural = _prepare("default", model)
+    _through(source, target, force, lambda a, b: read_stream(a, b, threads, progress, neural))
 
 
 def _through(source: str | Path | BinaryIO, target: str | Path | BinaryIO, force: bool,

@@ -4,7 +4,7 @@ import sys
 import time
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.console import Console
@@ -22,6 +22,10 @@ Output = Annotated[
 Keep = Annotated[bool, typer.Option("--keep/--no-keep", "-k", help="Keep the input file.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace an existing output file.")]
 Stats = Annotated[bool, typer.Option("--stats", help="Print sizes, bits per character and speed.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="Language model that predicts: a preset or .keras file."),
+]
 Threads = Annotated[int, typer.Option(min=1, help="Segments of 16 MiB worked on side by side.")]
 
 
@@ -43,11 +47,21 @@ def compress(
     force: Force = False,
     stats: Stats = False,
     threads: Threads = 1,
+    model: ModelName = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Write nothing; print a table beside other programs.")
     ] = False,
 ) -> None:
-    """Compress a text to FILE.aec, losslessly."""
+    """Compress a text to FILE.aec, losslessly.
+
+    **Examples**
+
+    `aelib compress book.txt --level max --stats`
+
+    `aelib compress book.txt --compare`
+
+    `aelib compress letter.txt --model lm.keras` (decompress with the same `--model`)
+    """
     if compare:
         compare_on(file, level)
         return
@@ -55,7 +69,7 @@ def compress(
 
     def work(source: str | BinaryIO, sink: str | BinaryIO, progress) -> None:
         codec.compress_file(source, sink, level, primed=primed, threads=threads, force=force,
-                            progress=progress)  # fmt: skip
+                            progress=progress, model=language_model(model))  # fmt: skip
 
     run(file, target, keep, stats, work)
 
@@ -67,16 +81,34 @@ def decompress(
     force: Force = False,
     stats: Stats = False,
     threads: Threads = 1,
+    model: ModelName = None,
 ) -> None:
-    """Give back exactly what was compressed."""
+    """Give back exactly what was compressed.
+
+    **Examples**
+
+    `aelib decompress book.txt.aec --output copy.txt`
+
+    `aelib decompress letter.txt.aec --model lm.keras`
+    """
     target = output or ("-" if file == "-" else file.removesuffix(SUFFIX))
     if target == file != "-":
         raise BadInput(f"{file} does not end in {SUFFIX}: say where to write with --output.")
 
     def work(source: str | BinaryIO, sink: str | BinaryIO, progress) -> None:
-        codec.decompress_file(source, sink, threads=threads, force=force, progress=progress)
+        codec.decompress_file(source, sink, threads=threads, force=force, progress=progress,
+                              model=language_model(model))  # fmt: skip
 
     run(file, target, keep, stats, work)
+
+
+def language_model(name: str | None) -> Any:
+    """The LanguageModel of that name; None stands for the mixing predictor."""
+    if name is None:
+        return None
+    from aelib.cli import load_as
+
+    return load_as(name, "LanguageModel")
 
 
 def run(file: str, target: str, keep: bool, stats: bool, work) -> None:

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from aelib.codec.predictor import Model
 MAGIC = b"\xaeAEC"
 VERSION = 1
 NAMES = ("fast", "default", "max")
+NEURAL = 7  # the level byte of a file that needs a language model, not the mixing predictor
 SEGMENT = 1 << 24
 BLOCK = 1 << 20
 UNKNOWN = 2**64 - 1  # length of a stream not known in advance
@@ -117,6 +118,46 @@ def decode_segment(blocks: list[Block], level: Level, primed: bool) -> bytes:
     return data.replace(b"\n", b"\r\n") if blocks[0].flags & CRLF else data
 
 
+class Predictor(Protocol):
+    """What codes blocks in place of the mixing predictor (`aelib.codec.neural`), named by ident.
+
+    Blocks do not depend on each other. An empty payload says: store this block.
+    """
+
+    ident: bytes
+
+    def cut(self, data: bytes) -> Iterator[bytes]: ...
+
+    def encode(self, part: bytes) -> bytes: ...
+
+    def decode(self, payload: bytes, size: int) -> bytes: ...
+
+
+def encode_neural(data: bytes, model: Predictor) -> list[Block]:
+    """A segment's blocks, coded by a language model; a block that would grow is stored."""
+    blocks: list[Block] = []
+    for part in model.cut(data):
+        payload, kind = model.encode(part), CODED
+        if not 0 < len(payload) < len(part):
+            payload, kind = part, STORED
+        flags = 0 if blocks else RESTART
+        blocks.append(Block(kind, flags, len(part), payload, zlib.crc32(part)))
+    return blocks
+
+
+def decode_neural(blocks: list[Block], model: Predictor) -> bytes:
+    """The bytes of a segment: the mirror of `encode_neural`."""
+    out: list[bytes] = []
+    for block in blocks:
+        part = block.payload
+        if block.kind == CODED:
+            part = model.decode(block.payload, block.plain)
+        if len(part) != block.plain or zlib.crc32(part) != block.plain_crc:
+            raise Corrupt("The decoded text does not match its checksum: the file is damaged.")
+        out.append(part)
+    return b"".join(out)
+
+
 # --- writing ---------------------------------------------------------------------------------
 
 
@@ -125,12 +166,18 @@ def sealed(raw: bytes) -> bytes:
 
 
 def write_stream(source: BinaryIO, target: BinaryIO, level: str, primed: bool, length: int | None,
-                 threads: int, progress: Progress = None) -> None:  # fmt: skip
-    """Compress source to target, one segment per thread in memory at a time."""
+                 threads: int, progress: Progress = None,
+                 model: Predictor | None = None) -> None:  # fmt: skip
+    """Compress source to target, one segment per thread in memory at a time.
+
+    With a model, level and primed do not matter.
+    """
     known = UNKNOWN if length is None else length
-    head = HEADER.pack(MAGIC, VERSION, NAMES.index(level), PRIMED if primed else 0, 0,
-                       model_ident(primed), known)  # fmt: skip
-    target.write(sealed(head))
+    if model is None:
+        kind = (NAMES.index(level), PRIMED if primed else 0, 0, model_ident(primed))
+    else:
+        kind = (NEURAL, 0, 0, model.ident)
+    target.write(sealed(HEADER.pack(MAGIC, VERSION, *kind, known)))
     digest, total, count = sha256(), 0, 0
 
     def segments() -> Iterator[bytes]:
@@ -138,6 +185,8 @@ def write_stream(source: BinaryIO, target: BinaryIO, level: str, primed: bool, l
             yield data
 
     def encode(data: bytes) -> tuple[bytes, list[Block]]:
+        if model is not None:
+            return data, encode_neural(data, model)
         return data, encode_segment(data, LEVELS[level], primed)
 
     for data, blocks in in_order(encode, segments(), threads):
@@ -188,9 +237,10 @@ class Head:
     level: str
     primed: bool
     length: int | None
+    model: Predictor | None = None
 
 
-def read_head(source: BinaryIO) -> Head:
+def read_head(source: BinaryIO, model: Predictor | None = None) -> Head:
     """Check magic, version, checksum, level and model, in this order."""
     raw = source.read(len(MAGIC))
     if raw != MAGIC:
@@ -201,15 +251,32 @@ def read_head(source: BinaryIO) -> Head:
     _, version, level, flags, zero, ident, length = HEADER.unpack(raw)
     if version != VERSION:
         raise WrongModel(f"The file has format {version}; this aelib reads format {VERSION}.")
-    if level >= len(NAMES) or flags & ~PRIMED or zero:
+    known = level < len(NAMES) or (level == NEURAL and not flags)
+    if not known or flags & ~PRIMED or zero:
         raise Corrupt("The header holds values that no encoder writes.")
-    primed = bool(flags & PRIMED)
+    primed, size = bool(flags & PRIMED), None if length == UNKNOWN else length
+    if level == NEURAL:
+        return Head("neural", False, size, checked(model, ident))
     if ident != model_ident(primed):
         raise WrongModel(
             f"The file needs snapshot {ident.hex()}, and this aelib has "
             f"{model_ident(primed).hex()}: install the version of aelib that wrote it."
         )
-    return Head(NAMES[level], primed, None if length == UNKNOWN else length)
+    return Head(NAMES[level], primed, size)
+
+
+def checked(model: Predictor | None, ident: bytes) -> Predictor:
+    """The model, if it is the one that the header names."""
+    if model is None:
+        raise WrongModel(
+            f"The file was made with language model {ident.hex()}: pass it as model= (--model)."
+        )
+    if model.ident != ident:
+        raise WrongModel(
+            f"The file needs language model {ident.hex()}, and the one given is "
+            f"{model.ident.hex()}: pass the model that wrote it."
+        )
+    return model
 
 
 def read_blocks(source: BinaryIO, head: Head) -> Iterator[Block | tuple[int, int, bytes]]:
@@ -256,13 +323,15 @@ def group_segments(blocks: Iterator, ends: list) -> Iterator[list[Block]]:
 
 
 def read_stream(source: BinaryIO, target: BinaryIO, threads: int = 1,
-                progress: Progress = None) -> Head:  # fmt: skip
+                progress: Progress = None, model: Predictor | None = None) -> Head:  # fmt: skip
     """Decompress source to target; raises before anything unchecked could be kept."""
-    head = read_head(source)
+    head = read_head(source, model)
     digest, total, count = sha256(), 0, 0
     ends: list[tuple[int, int, bytes]] = []
 
     def decode(blocks: list[Block]) -> tuple[int, bytes]:
+        if head.model is not None:
+            return len(blocks), decode_neural(blocks, head.model)
         return len(blocks), decode_segment(blocks, LEVELS[head.level], head.primed)
 
     for n, data in in_order(decode, group_segments(read_blocks(source, head), ends), threads):
