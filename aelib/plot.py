@@ -132,6 +132,25 @@ def curves(
     return ax
 
 
+def rate_distortion(
+    ax: Axes, series: dict[str, Sequence[Any]], ylabel: str = "character error rate"
+) -> Axes:
+    """Distortion over rate for each entry: points with `rate_bits`, `distortion` and `bits`.
+
+    Left and down is better. The numbers beside the points are bits a dimension.
+    """
+    for label, points in series.items():
+        x, y = [p.rate_bits for p in points], [p.distortion for p in points]
+        (line,) = ax.plot(x, y, "o-", label=label)
+        for p in points:
+            ax.annotate(str(p.bits), (p.rate_bits, p.distortion), xytext=(3, 3),
+                        textcoords="offset points", color=line.get_color(), fontsize=8)  # fmt: skip
+    ax.set(xlabel="bits per example", ylabel=ylabel)
+    if len(series) > 1:
+        ax.legend()
+    return ax
+
+
 def images(rows: dict[str, Any], shape: tuple[int, int] = (8, 8), scale: float = 0.62) -> Figure:
     """Rows of small pictures, one row for each entry: {"input": (n, h·w), "output": (n, h·w)}."""
     n = max(len(row) for row in rows.values())

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("aelib", "tensorflow", "keras", "numpy", "scikit-learn", "torch")
+PACKAGES = ("aelib", "tensorflow", "keras", "numpy", "numba", "constriction", "pyppmd",
+            "scikit-learn", "torch")  # fmt: skip
 
 
 def versions() -> dict[str, str]:

@@ -31,8 +31,9 @@ class Quantiser:
         self.step = np.maximum(z.max(0) - self.low, 1e-12) / self.levels
         cells = self.quantise(z)
         counts = np.stack([np.bincount(column, minlength=self.levels) for column in cells.T])
-        smoothed = counts + 0.5  # (dim, levels): a cell that training never used has a price too
-        self.cost_bits = -np.log2(smoothed / smoothed.sum(1, keepdims=True))
+        # (dim, levels) whole numbers; a cell that training never used has a price too
+        self.frequencies = 2.0 * counts + 1.0
+        self.cost_bits = -np.log2(self.frequencies / self.frequencies.sum(1, keepdims=True))
         return self
 
     def quantise(self, z: Any) -> np.ndarray:
