@@ -39,15 +39,22 @@ State = dict[str, Any]
 
 
 class Network(Protocol):
-    """A causal network on lanes: any with these four can be the predictor."""
+    """A causal network on lanes, run by `exact`: any with these can be the predictor.
+
+    A new kind of `LanguageModel` needs such a class, its `of(model)`, and a line in NETWORKS and
+    GOLDEN.
+    """
 
     window: int  # tokens after which it must start anew; 0: never
-    table: np.ndarray  # (V, width) float32
 
     def start(self, lanes: int) -> State: ...
 
-    def read(self, x: np.ndarray, state: State) -> np.ndarray:
-        """The next input of each lane (lanes, width) -> h (lanes, width); changes the state."""
+    def read(self, ids: np.ndarray, state: State) -> np.ndarray:
+        """The next token of each lane (lanes,) -> h (lanes, width); changes the state."""
+        ...
+
+    def output(self) -> np.ndarray:
+        """(width, V) float32: h times it are the logits of the next token."""
         ...
 
 
@@ -67,7 +74,11 @@ class Recurrent:
     def start(self, lanes: int) -> State:
         return {"h": [np.zeros((lanes, u.shape[0]), np.float32) for _, u, _ in self.grus]}
 
-    def read(self, x: np.ndarray, state: State) -> np.ndarray:
+    def output(self) -> np.ndarray:
+        return np.ascontiguousarray(self.table.T)
+
+    def read(self, ids: np.ndarray, state: State) -> np.ndarray:
+        x = self.table[ids]  # (lanes, width)
         for i, (kernel, recurrent, bias) in enumerate(self.grus):
             h = state["h"][i]
             gates = exact.product(x, kernel) + bias[0]  # (lanes, 3 · width)
@@ -118,8 +129,11 @@ class Transformer:
         cos, sin = self.cos[t], self.sin[t]
         return np.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
 
-    def read(self, x: np.ndarray, state: State) -> np.ndarray:
-        t = state["t"]
+    def output(self) -> np.ndarray:
+        return np.ascontiguousarray(self.table.T)
+
+    def read(self, ids: np.ndarray, state: State) -> np.ndarray:
+        x, t = self.table[ids], state["t"]  # (lanes, width)
         for i, (g1, qkv, out, g2, up, down) in enumerate(self.blocks):
             keys, values = state["keys"][i], state["values"][i]
             parts = exact.product(exact.rms_norm(x, g1), qkv).reshape(-1, 3, self.heads, self.size)
@@ -146,7 +160,7 @@ class Lanes:
 
     def __init__(self, network: Network, lanes: int) -> None:
         self.network, self.lanes = network, lanes
-        self.output = np.ascontiguousarray(network.table.T)  # (width, V): tied to the input
+        self.output = network.output()
         self.state = network.start(lanes)
         self.seen: list[np.ndarray] = []  # inputs since the window began
 
@@ -156,10 +170,10 @@ class Lanes:
         if window and len(self.seen) == window:
             self.state, self.seen = self.network.start(self.lanes), self.seen[-(window // 2) :]
             for old in self.seen:
-                self.network.read(self.network.table[old], self.state)
+                self.network.read(old, self.state)
         if window:
             self.seen.append(ids)
-        h = self.network.read(self.network.table[ids], self.state)
+        h = self.network.read(ids, self.state)
         return exact.frequencies(exact.product(h, self.output))
 
 
@@ -264,7 +278,7 @@ def identify(model: Any) -> bytes:
     """Eight bytes of SHA-256 over the network's shape, the tokenizer and all weights."""
     digest = sha256(model.tokenizer.to_json().encode())
     digest.update(repr([model.options[k] for k in ("network", "heads", "context")]).encode())
-    for weight in (model.table.embeddings, *model.core.weights):
+    for weight in model.weights:
         array = weights(weight)
         digest.update(repr(array.shape).encode() + array.astype("<f4").tobytes())
     return digest.digest()[:8]
@@ -279,7 +293,7 @@ GOLDEN = {"recurrent": "9d7363791bc16f36", "transformer": "bdc3b838f2b037d7"}
 
 
 def golden_networks() -> dict[str, Network]:
-    """A small network of each kind; its weights are multiples of 2^-24, the same everywhere."""
+    """A small network of each kind; its weights are multiples of 2^-23, the same everywhere."""
     bits = np.random.PCG64(0)
 
     def draw(*shape: int) -> np.ndarray:
