@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import aelib
 from aelib import cli, codec
 from aelib.codec import container, exact, neural
+from aelib.codec.peers import compare_model
 from aelib.errors import AelibError, BadInput
 
 WORDS = ["the", "king", "went", "up", "to", "the", "city", "and", "the", "people", "were", "afraid"]
@@ -248,6 +249,8 @@ def test_from_the_shell(lm, tmp_path):
     run("compress", file, "--model", model)
     run("decompress", tmp_path / "a.txt.aec", "-o", tmp_path / "b.txt", "--model", model)
     assert (tmp_path / "b.txt").read_bytes() == file.read_bytes()
+    row = compare_model(file.read_bytes(), "lm", lm)
+    assert row.name == "lm" and row.size == (tmp_path / "a.txt.aec").stat().st_size
     with pytest.raises(codec.WrongModel, match="--model"):
         run("decompress", tmp_path / "a.txt.aec", "-o", tmp_path / "c.txt")
     for command in ("compress", "decompress"):

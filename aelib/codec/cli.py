@@ -63,7 +63,7 @@ def compress(
     `aelib compress letter.txt --model lm.keras` (decompress with the same `--model`)
     """
     if compare:
-        compare_on(file, level)
+        compare_on(file, level, model)
         return
     target = output or ("-" if file == "-" else file + SUFFIX)
 
@@ -144,13 +144,16 @@ def run(file: str, target: str, keep: bool, stats: bool, work) -> None:
         Path(file).unlink()
 
 
-def compare_on(file: str, level: str) -> None:
+def compare_on(file: str, level: str, model: str | None = None) -> None:
     """The user's own file through every compressor that is installed, each decoded and compared."""
-    from aelib.codec.peers import compare_bytes
+    from aelib.codec.peers import compare_bytes, compare_model
 
     data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     table = Table("compressor", "bytes", "bits per byte", "kB/s in", "kB/s out")
-    for row in compare_bytes(data, level):
+    rows = [*compare_bytes(data, level)]
+    if model is not None:
+        rows.append(compare_model(data, f"aelib {model}", language_model(model)))
+    for row in rows:
         bits = f"{8 * row.size / max(len(data), 1):.3f}"
         speeds = (f"{len(data) / 1000 / max(s, 1e-9):.0f}" for s in (row.encode_s, row.decode_s))
         table.add_row(row.name, str(row.size), bits, *speeds)

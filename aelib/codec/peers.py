@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aelib import codec
 from aelib.codec.levels import choose
@@ -109,6 +110,13 @@ def measure_zpaq(data: bytes) -> Result | None:
         if (Path(folder) / "x").read_bytes() != data:
             raise AssertionError("zpaq did not give back what it was given")
     return Result("zpaq -m5", size, seconds, back)
+
+
+def compare_model(data: bytes, name: str, model: Any) -> Result:
+    """A language model as the predictor."""
+    codec.decompress(codec.compress(b"warm up", model=model), model=model)  # compile
+    return measure(name, data, lambda d: codec.compress(d, model=model),
+                   lambda b: codec.decompress(b, model=model))  # fmt: skip
 
 
 def compare_bytes(data: bytes, level: str = "default") -> Iterator[Result]:
