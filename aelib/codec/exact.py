@@ -10,10 +10,10 @@ multiply-adds and each C library's own exp. Here
 - weights below 2^-60 count as 0 and exp ends at e^-60, so no result depends on how a processor
   treats the tiniest numbers.
 
-Inner loops run over outputs, so they vectorise although the order is fixed. Integers would be exact
-by themselves, and weights of 8 bits cost next to no compression (benchmarks/neural_compression.py),
-but norms, attention and softmax would need tables, and every new network its own scales. `self_test`
-in `aelib.codec.neural` compares with stored results before anything is coded.
+Inner loops run over outputs, so they vectorise although the order is fixed. Integers are exact by
+themselves, and weights of 8 bits cost next to no compression (benchmarks/neural_compression.py),
+but norms, attention and softmax would need tables, and every new network its own scales.
+`aelib.codec.neural.self_test` compares with stored results before anything is coded.
 """
 
 import math
