@@ -27,7 +27,7 @@ def digits():
 
 def test_digits_cost_their_elbo_and_come_back(digits):
     vae, x = digits
-    x = x[:600]
+    x = x[:500]
     coder = codec.BitsBack(vae)
     packed = coder.encode(x)
     elbo = float(ops.mean(vae.log_weights(x, 30))) / np.log(2)  # bits per digit
