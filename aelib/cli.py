@@ -27,6 +27,8 @@ app = typer.Typer(
 Model = Annotated[str, typer.Argument(help="A preset's name, or a .keras file made by `train`.")]
 Texts = Annotated[Path, typer.Argument(help="Text file, one sentence a line; - reads stdin.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write here instead of to stdout.")]
+KIND_HELP = "plain, denoising, variational, adversarial, denoising-adversarial or quantised"
+NETWORK_HELP = "binding, recurrent, lstm, transformer or convolutional"
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 
 
@@ -138,9 +140,9 @@ def train(
     texts: Texts,
     out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write (.keras).")],
     model: Annotated[str, typer.Option(help="autoencoder or language")] = "autoencoder",
-    kind: Annotated[str, typer.Option(help="plain, denoising or variational")] = "plain",
-    encoder: Annotated[str, typer.Option(help="binding, recurrent or transformer")] = "binding",
-    decoder: Annotated[str, typer.Option(help="binding, recurrent or transformer")] = "binding",
+    kind: Annotated[str, typer.Option(help=KIND_HELP)] = "plain",
+    encoder: Annotated[str, typer.Option(help=NETWORK_HELP)] = "binding",
+    decoder: Annotated[str, typer.Option(help=NETWORK_HELP)] = "binding",
     latent_dim: Annotated[int, typer.Option(help="Width of the latent vector.")] = 256,
     tokens: Annotated[str, typer.Option(help="word, bpe, char or byte")] = "word",
     vocabulary: Annotated[int, typer.Option(help="Number of tokens.")] = 8000,

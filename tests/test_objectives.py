@@ -7,6 +7,7 @@ from keras import ops
 from scipy import stats
 
 from aelib import objectives
+from aelib.errors import UnknownName
 from aelib.models import VariationalAutoencoder
 
 RNG = np.random.default_rng(0)
@@ -72,6 +73,15 @@ def test_kl_against_monte_carlo_and_is_summed_over_dimensions():
 def test_free_bits_floor_each_dimension():
     kl = np.array([[0.0, 2.0], [0.2, 4.0]], "float32")  # means 0.1 and 3
     assert float(numpy(objectives.free_bits(kl, 0.5))) == pytest.approx(0.5 + 3.0)
+
+
+def test_free_bits_of_a_sentence_are_a_total():
+    kl = np.array([[0.0, 2.0], [0.2, 4.0]], "float32")
+    assert float(numpy(objectives.free_bits(kl, 3.0, "sentence"))) == pytest.approx((3 + 4.2) / 2)
+    assert float(numpy(objectives.free_bits(kl, 0.0, "sentence"))) == pytest.approx(3.1)
+    assert float(numpy(objectives.free_bits(kl, 0.0))) == pytest.approx(3.1)
+    with pytest.raises(UnknownName, match="dimension or sentence"):
+        objectives.free_bits(kl, 1.0, "batch")
 
 
 def test_schedules():

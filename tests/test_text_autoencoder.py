@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+from aelib import measure, objectives
 from aelib.errors import BadInput, UnknownName
-from aelib.models import TextAutoencoder
+from aelib.models import TextAutoencoder, bottleneck, training
+from aelib.models.aggressive import Aggressive
 from aelib.models.binding import BindingDecoder, BindingEncoder, Codebook
 from aelib.text import EOS, FIRST, Tokenizer
 
@@ -106,7 +108,8 @@ def test_interpolation_ends_at_both_sentences(binding):
     assert path[0] == "the dog saw a cat." and path[-1] == "the king heard the sea."
 
 
-PAIRS = ["recurrent binding", "binding transformer", "transformer recurrent"]
+PAIRS = ["recurrent binding", "binding transformer", "transformer recurrent",
+         "lstm convolutional"]  # fmt: skip
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -142,14 +145,176 @@ def test_denoising_input_is_noised_and_target_is_not():
     assert harder > same
 
 
-def test_free_running_greedy_is_the_argmax_of_teacher_forcing():
-    model = fitted(encoder="recurrent", decoder="transformer")
+@pytest.mark.parametrize("network", ["recurrent", "lstm", "transformer", "convolutional"])
+def test_free_running_greedy_is_the_argmax_of_teacher_forcing(network):
+    words = Tokenizer.train(TRAIN, "word", 300)
+    options = {**SMALL, "length": 16, "tokenizer": words, "skip": True, "seed": 4}
+    model = TextAutoencoder(encoder="convolutional", decoder=network, **options)
     z = ops.convert_to_tensor(model.encode(HELD[:4]))
     ids = model.decoder.generate(z)
     logits = ops.convert_to_numpy(model.decoder.logits(z, ops.convert_to_tensor(ids)))
     logits[..., :EOS] = -np.inf
     real = ids != 0
     assert (logits.argmax(-1)[real] == ids[real]).all()
+
+
+def words_only(**options):
+    words = Tokenizer.train(TRAIN, "word", 300)
+    return TextAutoencoder(**{**SMALL, "length": 16, "tokenizer": words, **options})
+
+
+def gradients(loss, weights):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    return [g for g in tape.gradient(value, weights) if g is not None]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="reads gradients by a tape")
+def test_each_adversarial_player_gets_its_own_gradient_alone():
+    net = bottleneck.Adversarial(4, seed=1)
+    h = keras.Variable(rng.standard_normal((6, 4)).astype("float32"))
+    net.build()
+    own = net.trainable_weights
+    assert all(not np.any(g) for g in gradients(lambda: net(h)[1]["generator"], own))
+    assert any(np.any(g) for g in gradients(lambda: net(h)[1]["discriminator"], own))
+    assert gradients(lambda: net(h)[1]["discriminator"], [h.value]) == []
+    assert any(np.any(g) for g in gradients(lambda: net(h)[1]["generator"], [h.value]))
+
+
+def test_adversarial_losses_add_up_and_the_noise_is_daaes():
+    assert words_only(kind="adversarial")._corrupt() is None
+    model = fitted(kind="denoising-adversarial", encoder="recurrent", decoder="recurrent", beta=3.0)
+    log = {key: values[-1] for key, values in model.history.history.items()}
+    for at in ("", "val_"):
+        total = log[at + "nll"] + 3 * log[at + "generator"] + log[at + "discriminator"]
+        assert log[at + "loss"] == pytest.approx(total, rel=1e-4)
+    assert model._corrupt() is not None
+    assert len(model.sample(2, seed=0)) == 2
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="reads gradients by a tape")
+def test_the_game_moves_the_aggregate_to_the_prior():
+    import tensorflow as tf
+
+    net = bottleneck.Adversarial(2, seed=1, width=32)
+    net.build()
+    h = keras.Variable(0.1 * rng.standard_normal((256, 2)).astype("float32") + 2)
+    optimizer = keras.optimizers.Adam(1e-2, beta_1=0.5)
+    weights = [h, *net.trainable_weights]
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = net.penalty(net(h.value)[1], 100.0, True)
+        found = tape.gradient(loss, [w.value for w in weights])
+        optimizer.apply_gradients(zip(found, weights, strict=True))
+
+    optimizer.build(weights)
+    for _ in range(600):
+        step()
+    z = ops.convert_to_numpy(h)
+    assert np.abs(z.mean(axis=0)).max() < 0.7 and z.std(axis=0).min() > 0.3
+
+
+def test_quantised_codes_lie_on_their_grid_and_pass_gradients(tmp_path):
+    model = fitted(kind="quantised", encoder="recurrent", decoder="recurrent", levels=5)
+    symbols = model.bottleneck.symbols(model.encode(HELD))
+    assert symbols.min() >= 0 and symbols.max() <= 4
+    assert np.allclose(model.encode(HELD), symbols / 2 - 1, atol=1e-6)
+    assert set(np.unique(model.bottleneck.prior(50, seed=0))) == {-1, -0.5, 0, 0.5, 1}
+    assert len(model.sample(2, seed=1)) == 2
+    model.save(tmp_path / "fsq.keras")
+    again = TextAutoencoder.load(tmp_path / "fsq.keras")
+    assert np.array_equal(again.encode(HELD), model.encode(HELD))
+
+
+def test_batch_normalised_posterior_has_its_least_rate():
+    layer = bottleneck.Variational(8, family="batchnorm", min_rate=0.2)
+    layer.build()
+    h = rng.standard_normal((64, 16)).astype("float32") * 0.01 + 5
+    mean, logvar = layer.posterior(h, training=True)
+    kl = ops.convert_to_numpy(objectives.kl_per_dimension(mean, ops.zeros_like(logvar)))
+    # KL(N(μ, 1) ‖ N(0, 1)) = μ²/2, and the mean of μ² is γ² = 2δ (less BatchNorm's epsilon).
+    assert np.allclose(kl.mean(axis=0), 0.2 * 1e-4 / (1e-4 + 1e-3), rtol=0.5)
+    wide = rng.standard_normal((64, 16)).astype("float32") * 10 + 5
+    mean, logvar = layer.posterior(wide, training=True)
+    kl = ops.convert_to_numpy(objectives.kl_per_dimension(mean, logvar))
+    assert kl.mean(axis=0).min() >= 0.2 * (1 - 1e-3)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.15, 2.0])
+def test_delta_posterior_has_its_least_rate_everywhere(rate):
+    layer = bottleneck.Variational(8, family="delta", min_rate=rate)
+    layer.build()
+    h = rng.standard_normal((500, 16)).astype("float32") * 20
+    h[0] = 0, *[0] * 7, *[50.0] * 8  # no mean, the largest variance
+    kl = ops.convert_to_numpy(objectives.kl_per_dimension(*layer.posterior(h)))
+    assert kl.min() >= rate * (1 - 1e-3) and np.allclose(kl[0], rate, rtol=1e-3)
+
+
+def test_importance_weights_average_to_the_bound():
+    model = words_only(kind="variational", encoder="lstm", decoder="lstm", posterior="batchnorm")
+    ids = model.ids(HELD[:10])
+    weights = model.log_weights(ids, samples=400, most=500)
+    assert weights.shape == (400, 10)
+    parts = [model(ids) for _ in range(60)]
+    bound = np.mean([ops.convert_to_numpy(p["nll"] + ops.sum(p["kl"], -1)) for p in parts])
+    assert -weights.mean() == pytest.approx(bound, rel=0.02)
+    assert measure.iw_nll(weights).mean() < -weights.mean()
+    with pytest.raises(BadInput, match="no posterior"):
+        words_only().log_weights(ids)
+
+
+def test_a_reset_decoder_is_new_and_the_encoder_is_not():
+    model = fitted(kind="variational", encoder="lstm", decoder="lstm", beta=0.0)
+    before = model.encode(HELD)
+    old = [ops.convert_to_numpy(w) for w in model.decoder.trainable_weights]
+    model.reset_decoder()
+    assert np.array_equal(model.encode(HELD), before)
+    new = [ops.convert_to_numpy(w) for w in model.decoder.trainable_weights]
+    assert sum(np.array_equal(a, b) for a, b in zip(old, new, strict=True)) <= 1
+    assert int(model.optimizer.iterations) == 0
+    with pytest.raises(BadInput, match="no reset"):
+        words_only().reset_decoder()
+
+
+def test_the_aggressive_encoder_leaves_the_decoder_alone_and_gives_up_in_time():
+    model = words_only(kind="variational", encoder="recurrent", decoder="recurrent")
+    ids = model.ids(TRAIN[:64])
+    callback = Aggressive(training.Batches(ids, 32), ids, most=4, window=2)
+    model.compile(keras.optimizers.Adam(1e-2))
+    callback.set_model(model)
+    callback.on_train_begin()
+    before = [[ops.convert_to_numpy(w) for w in part.trainable_weights]
+              for part in (model.encoder, model.decoder)]  # fmt: skip
+    callback.on_train_batch_begin(0)
+    moved = [[not np.array_equal(a, ops.convert_to_numpy(w)) for a, w in
+              zip(old, part.trainable_weights, strict=True)]
+             for old, part in zip(before, (model.encoder, model.decoder), strict=True)]  # fmt: skip
+    assert any(moved[0]) and not any(moved[1]) and 2 < callback.steps <= 4
+    callback.on_epoch_end(0)
+    callback.information = 99.0  # it cannot rise above this
+    callback.on_epoch_end(1)
+    callback.on_train_batch_begin(1)
+    assert not callback.active and callback.steps <= 4
+
+
+def test_without_an_encoder_it_is_a_language_model():
+    model = fitted(encoder="none", decoder="lstm")
+    nll = ops.convert_to_numpy(model(model.ids(HELD))["nll"])
+    other = ops.convert_to_numpy(model((model.ids(HELD[::-1]), model.ids(HELD)))["nll"])
+    assert np.array_equal(nll, other) and not model.encode(HELD).any()
+
+
+def test_skip_feeds_z_to_the_output():
+    ids = words_only().ids(HELD[:5])
+    z = rng.standard_normal((5, 32)).astype("float32")
+    with_, without = (words_only(decoder="lstm", skip=skip).decoder for skip in (True, False))
+    away = ops.convert_to_numpy(with_.hidden(z, ids) - without.hidden(z, ids))
+    expected = z @ ops.convert_to_numpy(with_.bypass.kernel)
+    assert np.allclose(away, expected[:, None], atol=1e-5)
 
 
 def test_saved_and_loaded_model_is_the_same(binding, tmp_path):
@@ -193,7 +358,7 @@ def test_one_word_corpus_is_no_problem():
 
 def test_refusals(binding, tmp_path):
     with pytest.raises(UnknownName, match="choose one of"):
-        TextAutoencoder(encoder="lstm")
+        TextAutoencoder(encoder="rnn")
     with pytest.raises(UnknownName, match="choose one of"):
         TextAutoencoder(kind="magic")
     with pytest.raises(BadInput, match="call fit"):

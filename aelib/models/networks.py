@@ -10,11 +10,13 @@ from aelib.generate import Sampler, generate
 from aelib.models.binding import BindingDecoder, BindingEncoder, Codebook
 from aelib.models.cores import Block, RecurrentCore, RMSNorm, TransformerCore
 from aelib.models.sampling import Candidates, sampled_nll, token_nll
+from aelib.models.textcores import ConvCore, LSTMCore
 from aelib.text import BOS, EOS, PAD
 
 Tensor = Any
-ENCODERS = ("binding", "recurrent", "transformer")
-DECODERS = ("binding", "recurrent", "transformer")
+RECURRENT = {"recurrent": 1, "lstm": 2}  # vectors in the state
+DECODERS = ("binding", "recurrent", "lstm", "transformer", "convolutional")
+ENCODERS = (*DECODERS, "none")
 
 
 def check(encoder: str, decoder: str) -> None:
@@ -30,21 +32,38 @@ def make(vocabulary: int, size: int, options: dict[str, Any]) -> tuple[Any, Any]
     book = Codebook(vocabulary, options["length"], latent, width, seed)
     variational = size == 2 * latent
     if options["encoder"] == "binding":
-        encoder = BindingEncoder(book, variational)
+        encoder: Any = BindingEncoder(book, variational)
+    elif options["encoder"] == "none":
+        encoder = NoEncoder(size)
     else:
         encoder = SequenceEncoder(vocabulary, size, width, options["encoder"], seed)
     if options["decoder"] == "binding":
         return encoder, BindingDecoder(book, candidates=options["candidates"])
     decoder = SequenceDecoder(
         vocabulary, latent, width, options["length"], options["decoder"],
-        options["word_dropout"], options["candidates"], seed,
+        options["word_dropout"], options["candidates"], seed, dropout=options["dropout"],
+        skip=options["skip"],
     )  # fmt: skip
     return encoder, decoder
 
 
 @keras.saving.register_keras_serializable(package="aelib")
+class NoEncoder(layers.Layer):
+    """Zeros (batch, size): the decoder alone is a language model, the line to beat."""
+
+    def __init__(self, size: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, ids: Tensor, training: bool | None = None) -> Tensor:
+        return ops.zeros((ops.shape(ids)[0], self.size))
+
+
+@keras.saving.register_keras_serializable(package="aelib")
 class SequenceEncoder(layers.Layer):
-    """ids (batch, T) -> (batch, size): a GRU's last state, or a transformer's mean output."""
+    """ids (batch, T) -> (batch, size): the last state of a recurrent network ("recurrent": GRU;
+    "lstm"), or the mean output of a transformer or of convolutions.
+    """
 
     def __init__(self, vocabulary: int, size: int, width: int, network: str, seed: int = 0,
                  depth: int = 2, heads: int = 4, **kwargs: Any):  # fmt: skip
@@ -55,8 +74,11 @@ class SequenceEncoder(layers.Layer):
             width,
             embeddings_initializer=keras.initializers.RandomNormal(0.05, seed=seed),
         )
-        if network == "recurrent":
-            self.layers_ = [layers.GRU(width, seed=seed)]
+        if network in RECURRENT:
+            cell = layers.GRU if network == "recurrent" else layers.LSTM
+            self.layers_ = [cell(width, seed=seed)]
+        elif network == "convolutional":
+            self.layers_ = [ConvCore(width, depth + 1, causal=False, seed=seed)]
         else:
             self.layers_ = [
                 Block(width, heads, scale=(2 * depth) ** -0.5, causal=False, seed=seed + 10 * i)
@@ -76,29 +98,37 @@ class SequenceEncoder(layers.Layer):
 
     def call(self, ids: Tensor, training: bool | None = None) -> Tensor:
         x, real = self.table(ids), ops.not_equal(ids, PAD)
-        if self.network == "recurrent":
+        if self.network in RECURRENT:
             return self.head(self.layers_[0](x, mask=real))
-        barred = (1.0 - ops.cast(real, x.dtype))[:, None, None, :] * -1e9
-        for block in self.layers_:
-            x = block(x, barred=barred, training=training)
         weight = ops.expand_dims(ops.cast(real, x.dtype), -1)
-        mean = ops.sum(self.norm(x) * weight, axis=1) / ops.sum(weight, axis=1)
+        if self.network == "convolutional":
+            x = self.layers_[0](x * weight)
+        else:
+            barred = (1.0 - ops.cast(real, x.dtype))[:, None, None, :] * -1e9
+            for block in self.layers_:
+                x = block(x, barred=barred, training=training)
+            x = self.norm(x)
+        mean = ops.sum(x * weight, axis=1) / ops.sum(weight, axis=1)
         return self.head(mean)
 
 
 @keras.saving.register_keras_serializable(package="aelib")
 class SequenceDecoder(layers.Layer):
-    """p(x|z) = Π_t p(w_t | w_<t, z): z is added to every input and sets the first state.
+    """p(x|z) = Π_t p(w_t | w_<t, z).
 
-    network is "recurrent" or "transformer". While training, `word_dropout` hides that share of the
-    inputs (Bowman et al., 2016), and the softmax is sampled when the vocabulary is large.
+    "recurrent" (GRU) and "lstm" see z at every step, concatenated with the word, and start from
+    a state made of z; "transformer" and "convolutional" have z, projected, added to every word.
+    While training, `word_dropout` hides that share of the inputs (Bowman et al., 2016), `dropout`
+    acts on inputs and outputs, and the softmax is sampled when the vocabulary is large. With
+    `skip`, z also goes straight to the output (Dieng et al., 2019).
     """
 
     autoregressive = True
 
     def __init__(self, vocabulary: int, latent_dim: int, width: int, length: int, network: str,
                  word_dropout: float = 0.0, candidates: int = 512, seed: int = 0, depth: int = 2,
-                 heads: int = 4, **kwargs: Any):  # fmt: skip
+                 heads: int = 4, dropout: float = 0.0, skip: bool = False,
+                 **kwargs: Any):  # fmt: skip
         super().__init__(**kwargs)
         self.vocabulary, self.latent_dim, self.length = vocabulary, latent_dim, length
         self.network, self.width, self.word_dropout = network, width, word_dropout
@@ -107,19 +137,32 @@ class SequenceDecoder(layers.Layer):
         self.generator = keras.random.SeedGenerator(seed)
         small = keras.initializers.RandomNormal(0.05, seed=seed)
         self.table = layers.Embedding(vocabulary, width, embeddings_initializer=small)
+        glorot = keras.initializers.GlorotUniform
         self.from_z = layers.Dense(
-            2 * width, kernel_initializer=keras.initializers.GlorotUniform(seed)
+            RECURRENT.get(network, 1) * width, kernel_initializer=glorot(seed)
         )
-        if network == "recurrent":
-            self.core: Any = RecurrentCore(width, seed=seed)
-        else:
-            self.core = TransformerCore(width, depth, heads, context=length, seed=seed)
+        bypass = layers.Dense(width, use_bias=False, kernel_initializer=glorot(seed + 1))
+        self.bypass = bypass if skip else None
+        self.drop = layers.Dropout(dropout, seed=seed + 2)
+        self.core = self._core(depth, heads, seed)
         self.sampler = Sampler(self)
+
+    def _core(self, depth: int, heads: int, seed: int) -> Any:
+        if self.network == "recurrent":
+            return RecurrentCore(self.width, seed=seed)
+        if self.network == "lstm":
+            return LSTMCore(self.width, seed=seed)
+        if self.network == "convolutional":
+            return ConvCore(self.width, depth + 1, seed=seed)
+        return TransformerCore(self.width, depth, heads, context=self.length, seed=seed)
 
     def build(self, shape: Any = None) -> None:
         self.table.build((None, None))
         self.from_z.build((None, self.latent_dim))
-        self.core.build((None, None, self.width))
+        extra = self.latent_dim if self.network in RECURRENT else 0
+        self.core.build((None, None, self.width + extra))
+        if self.bypass is not None:
+            self.bypass.build((None, self.latent_dim))
         self.bias = self.add_weight(shape=(self.vocabulary,), initializer="zeros", name="bias")
         self.candidates.build()
         self.built = True
@@ -133,11 +176,19 @@ class SequenceDecoder(layers.Layer):
         if training and self.word_dropout:
             u = keras.random.uniform(ops.shape(before), seed=self.generator)
             before = ops.where(ops.logical_and(u < self.word_dropout, before > EOS), PAD, before)
-        each, first = ops.split(self.from_z(z), 2, axis=-1)
-        x = self.table(before) + ops.expand_dims(each, 1)
-        if self.network == "recurrent":
-            return self.core(x, initial=ops.tanh(first), training=training)
-        return self.core(x, training=training)
+        x = self.drop(self.table(before), training=training)
+        if self.network in RECURRENT:
+            each = ops.repeat(ops.expand_dims(z, 1), ops.shape(x)[1], axis=1)
+            h = self.core(ops.concatenate([x, each], -1), initial=self._first(z), training=training)
+        else:
+            h = self.core(x + ops.expand_dims(self.from_z(z), 1), training=training)
+        if self.bypass is not None:
+            h = h + ops.expand_dims(self.bypass(z), 1)
+        return self.drop(h, training=training)
+
+    def _first(self, z: Tensor) -> Tensor:
+        """The recurrent state before the first word."""
+        return ops.tanh(self.from_z(z))
 
     def logits(self, z: Tensor, ids: Tensor) -> Tensor:
         """Teacher-forced scores, (batch, T, V)."""
@@ -154,14 +205,17 @@ class SequenceDecoder(layers.Layer):
         return token_nll(self._scores(h), ids)
 
     def start(self, batch: int, condition: Tensor) -> list[Tensor]:
-        each, first = ops.split(self.from_z(condition), 2, axis=-1)
-        if self.network == "recurrent":
-            return [each, *self.core.start(batch, ops.tanh(first))]
-        return [each, *self.core.start(batch)]
+        if self.network in RECURRENT:
+            return [condition, *self.core.start(batch, self._first(condition))]
+        return [condition, *self.core.start(batch)]
 
     def advance(self, tokens: Tensor, state: list[Tensor], t: Tensor):
-        h, rest = self.core.step(self.table(tokens) + state[0], state[1:], t)
-        return self._scores(h), [state[0], *rest]
+        z, x = state[0], self.table(tokens)
+        x = ops.concatenate([x, z], axis=-1) if self.network in RECURRENT else x + self.from_z(z)
+        h, rest = self.core.step(x, state[1:], t)
+        if self.bypass is not None:
+            h = h + self.bypass(z)
+        return self._scores(h), [z, *rest]
 
     def generate(self, z: Tensor, temperature: float = 0.0, **options: Any) -> Any:
         """Ids by free-running generation, greedy unless told otherwise, (batch, T)."""

@@ -9,13 +9,13 @@ import numpy as np
 from keras import ops
 
 from aelib import objectives
-from aelib.errors import BadInput, UnknownName
-from aelib.models import networks, training
+from aelib.errors import BadInput
+from aelib.models import bottleneck, networks, training
 from aelib.text import Tokenizer, noise, read_lines
 from aelib.text.files import Source
 
 Tensor = Any
-KINDS = ("plain", "denoising", "variational")
+KINDS = tuple(bottleneck.KINDS)
 LONGEST = 64  # tokens; longer sentences are cut while training unless `length` says more
 
 
@@ -23,16 +23,27 @@ LONGEST = 64  # tokens; longer sentences are cut while training unless `length` 
 class TextAutoencoder(keras.Model):
     """Sentence -> z (latent_dim,) -> sentence.
 
-    encoder, decoder  "binding" (position-bound superposition: learns in a minute), "recurrent",
-                      "transformer"; in any combination
-    kind              "plain", "denoising" (input noised, target clean), "variational"
+    encoder, decoder  "binding" (position-bound superposition: learns in a minute), "recurrent"
+                      (GRU), "lstm", "transformer", "convolutional"; in any combination. Encoder
+                      "none" leaves the decoder alone: a language model
+    kind              "plain", "denoising" (input noised, target clean), "variational",
+                      "adversarial" (AAE), "denoising-adversarial" (DAAE), "quantised" (FSQ)
     tokens            "word", "bpe", "char" or "byte"; `vocabulary` is its size
     length            longest sentence in tokens, the end included; None: from the training texts
-    beta, free_bits   of the variational kind: weight of the KL, and λ in nats per dimension
+    beta              weight of the KL (variational) or of the encoder's part in the adversarial
+                      game; `objectives.Anneal` moves it while training
+    free_bits         of the variational kind: nats that are free per "dimension" or "sentence"
+                      (`free_per`)
+    posterior         "gaussian", "batchnorm" (BN-VAE) or "delta" (δ-VAE); the latter two keep
+                      at least `min_rate` nats per dimension
+    skip              z goes straight to the output, too (autoregressive decoders)
+    dropout           on the decoder's inputs and outputs
     word_dropout      share of the decoder's input words that are hidden (autoregressive decoders)
+    levels            values of each latent dimension of the quantised kind
 
     It is a plain `keras.Model` over token ids (batch, T): calling it gives the loss's parts,
-    {"nll": (batch,), "kl": (batch, k)} in nats per sentence, so own training loops work, too.
+    {"nll": (batch,), "kl": (batch, k)} in nats per sentence and what the kind adds, and
+    `objective` adds them up, so own training loops work, too.
     """
 
     def __init__(
@@ -47,6 +58,12 @@ class TextAutoencoder(keras.Model):
         width: int = 256,
         beta: float = 1.0,
         free_bits: float = 0.0,
+        free_per: str = "dimension",
+        posterior: str = "gaussian",
+        min_rate: float = 0.1,
+        levels: int = 8,
+        skip: bool = False,
+        dropout: float = 0.0,
         word_dropout: float = 0.0,
         noise_rate: float = 0.2,
         candidates: int = 512,
@@ -55,24 +72,24 @@ class TextAutoencoder(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if kind not in KINDS:
-            raise UnknownName(f"no kind {kind!r}: choose one of {', '.join(KINDS)}")
         networks.check(encoder, decoder)
         if latent_dim < 1:
             raise BadInput(f"latent_dim is at least 1, not {latent_dim}")
         self.options: dict[str, Any] = {
             "latent_dim": latent_dim, "encoder": encoder, "decoder": decoder, "kind": kind,
             "tokens": tokens, "vocabulary": vocabulary, "length": length, "width": width,
-            "free_bits": free_bits, "word_dropout": word_dropout, "noise_rate": noise_rate,
-            "candidates": candidates, "seed": seed,
+            "free_bits": free_bits, "free_per": free_per, "posterior": posterior,
+            "min_rate": min_rate, "levels": levels, "skip": skip, "dropout": dropout,
+            "word_dropout": word_dropout, "noise_rate": noise_rate, "candidates": candidates,
+            "seed": seed,
         }  # fmt: skip
         self.latent_dim, self.kind, self.seed = latent_dim, kind, seed
-        self.free_bits = free_bits
         self.beta = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(beta), trainable=False, name="beta"
         )
-        self.generator = keras.random.SeedGenerator(seed)
-        self.trackers = {n: keras.metrics.Mean(name=n) for n in ("nll", "kl")}
+        self.bottleneck = bottleneck.make(kind, self.options)
+        names = ("nll", "kl", *self.bottleneck.reports)
+        self.trackers = {n: keras.metrics.Mean(name=n) for n in names}
         self.tokenizer: Tokenizer | None = None
         self.adapted = False  # word frequencies known: by the first fit, or loaded
         if tokenizer is not None:
@@ -86,8 +103,9 @@ class TextAutoencoder(keras.Model):
         """Make the networks, once the vocabulary is known."""
         self.tokenizer = tokenizer
         self.options["length"] = self.options["length"] or LONGEST
-        size = 2 * self.latent_dim if self.kind == "variational" else self.latent_dim
+        size = self.bottleneck.size
         self.encoder, self.decoder = networks.make(tokenizer.size, size, self.options)
+        self.bottleneck.build((None, size))
         self.encoder.build((None, self.length))
         self.decoder.build((None, self.latent_dim))
         self.built = True
@@ -99,32 +117,30 @@ class TextAutoencoder(keras.Model):
 
     def posterior(self, ids: Tensor, training: bool | None = None) -> tuple[Tensor, Tensor]:
         """(μ, log σ²) of q(z|x), each (batch, latent_dim); only for the variational kind."""
-        mean, logvar = ops.split(self.encoder(ids, training=training), 2, axis=-1)
-        return mean, logvar
+        if self.kind != "variational":
+            raise BadInput(f"a {self.kind} model has no posterior: use kind='variational'")
+        h = self.encoder(ids, training=training)
+        return self.bottleneck.posterior(h, training=training)
 
     def call(self, ids: Tensor, training: bool | None = None) -> dict[str, Tensor]:
-        """The loss's parts, nats per sentence: {"nll": (batch,), "kl": (batch, k)}.
+        """The loss's parts, nats per sentence: {"nll": (batch,), "kl": (batch, k), ...}.
 
         `ids` is (batch, T), or a pair (input, target) of such.
         """
         ids, targets = ids if isinstance(ids, (tuple, list)) else (ids, ids)
-        if self.kind != "variational":
-            z = self.encoder(ids, training=training)
-            nll = self.decoder.nll(z, targets, training=training)
-            return {"nll": nll, "kl": ops.zeros_like(z[:, :1])}
-        mean, logvar = self.posterior(ids, training=training)
-        z = objectives.reparameterise(mean, logvar, self.generator)
-        kl = objectives.kl_per_dimension(mean, logvar)
-        return {"nll": self.decoder.nll(z, targets, training=training), "kl": kl}
+        z, parts = self.bottleneck(self.encoder(ids, training=training), training=training)
+        return {"nll": self.decoder.nll(z, targets, training=training), **parts}
+
+    def objective(self, parts: dict[str, Tensor], training: bool = True) -> Tensor:
+        """What is minimised, from the parts that `call` gives: nats per sentence, a scalar."""
+        return ops.mean(parts["nll"]) + self.bottleneck.penalty(parts, self.beta, training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        nll, kl = y_pred["nll"], y_pred["kl"]  # (batch,), (batch, k)
-        self.trackers["nll"].update_state(nll)
-        self.trackers["kl"].update_state(ops.sum(kl, axis=-1))
-        if self.kind != "variational":
-            return ops.mean(nll)
-        paid = objectives.free_bits(kl, self.free_bits) if training else ops.mean(ops.sum(kl, -1))
-        return ops.mean(nll) + self.beta * paid
+        reported = {**y_pred, "kl": ops.sum(y_pred["kl"], axis=-1)}
+        reported["bound"] = reported["nll"] + reported["kl"]
+        for name, tracker in self.trackers.items():
+            tracker.update_state(reported[name])
+        return self.objective(y_pred, training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return self.get_metrics_result()
@@ -145,6 +161,7 @@ class TextAutoencoder(keras.Model):
         seconds: float | None = None,
         learning_rate: float = 1e-3,
         patience: int = 2,
+        monitor: str | None = None,
         callbacks: Sequence[Any] = (),
         verbose: Any = "auto",
     ) -> "TextAutoencoder":
@@ -153,6 +170,7 @@ class TextAutoencoder(keras.Model):
         The first call learns the tokenizer, too. 5 % of the texts are held out for early stopping
         unless `validation` gives others. `seconds` is a budget of CPU time that replaces `epochs`;
         0 learns the vocabulary and the word counts alone (enough for binding at latent 256).
+        Early stopping looks at `monitor`: "val_nll", for the variational kind "val_bound" (−ELBO).
         `model.history.history` holds the curves, in nats per sentence. Call it again to go on.
         """
         lines = read_lines(texts)
@@ -175,7 +193,7 @@ class TextAutoencoder(keras.Model):
         extra: list[Any] = [training.Budget(seconds, steps)]
         if held:
             extra.append(keras.callbacks.EarlyStopping(
-                "val_nll", mode="min", patience=patience, restore_best_weights=True
+                monitor or self._monitor(), mode="min", patience=patience, restore_best_weights=True
             ))  # fmt: skip
         super().fit(
             batches, epochs=epochs if seconds is None else 10_000, verbose=verbose,
@@ -183,6 +201,9 @@ class TextAutoencoder(keras.Model):
             callbacks=[*extra, *callbacks],
         )  # fmt: skip
         return self
+
+    def _monitor(self) -> str:
+        return "val_bound" if self.kind == "variational" else "val_nll"
 
     def _learn_vocabulary(self, lines: list[str]) -> None:
         kind, size = self.options["tokens"], self.options["vocabulary"]
@@ -192,8 +213,41 @@ class TextAutoencoder(keras.Model):
             self.options["length"] = min(LONGEST, -(-longest // 8) * 8)
         self._set_up(tokenizer)
 
+    def reset_decoder(self) -> None:
+        """Fresh weights for the decoder and a fresh optimiser (Li et al., 2019).
+
+        After training as an autoencoder (beta 0) it makes the latent worth its price: the encoder
+        already tells, and the decoder has to learn to listen.
+        """
+        size = self._ready().size
+        if not self.decoder.autoregressive:
+            raise BadInput("a binding decoder shares its vectors with the encoder: no reset")
+        _, fresh = networks.make(size, self.bottleneck.size, self.options)
+        fresh.build((None, self.latent_dim))
+        for old, new in zip(self.decoder.trainable_weights, fresh.trainable_weights, strict=True):
+            old.assign(new)
+        if self.compiled:
+            rate = float(ops.convert_to_numpy(self.optimizer.learning_rate))
+            self.compile(keras.optimizers.Adam(rate, beta_2=0.99, clipnorm=5.0))
+
+    def log_weights(self, ids: Tensor, samples: int = 500, most: int = 4000) -> np.ndarray:
+        """log p(x|z) + log p(z) − log q(z|x) for draws z ~ q, nats, (samples, batch).
+
+        The softmax is full. The mean is the ELBO, `aelib.measure.iw_nll` the tighter bound; `most`
+        sentences are decoded at a time.
+        """
+        mean, logvar = self.posterior(ids)
+        at_once = max(1, min(samples, most // len(ids)))
+        rows: list[np.ndarray] = []
+        for _ in range(-(-samples // at_once)):
+            m, s, x = (ops.tile(a, (at_once, 1)) for a in (mean, logvar, ids))
+            z = objectives.reparameterise(m, s, self.bottleneck.generator)
+            weights = objectives.importance_weights(self.decoder.nll(z, x), z, m, s)
+            rows += list(ops.convert_to_numpy(weights).reshape(at_once, len(ids)))
+        return np.stack(rows[:samples])
+
     def _corrupt(self) -> Callable[[np.ndarray, int], np.ndarray] | None:
-        if self.kind != "denoising":
+        if not self.kind.startswith("denoising"):
             return None
         rate = self.options["noise_rate"]
         return lambda ids, seed: noise.substitute(noise.swap(ids, rate, seed), rate, seed)
@@ -213,7 +267,7 @@ class TextAutoencoder(keras.Model):
         """Sentences to latents, (n, latent_dim) float32; the posterior mean if variational."""
         ids = self.ids([texts] if isinstance(texts, str) else list(texts))
         parts = [
-            ops.convert_to_numpy(self.encoder(ids[i : i + batch_size]))[:, : self.latent_dim]
+            ops.convert_to_numpy(self.bottleneck.code(self.encoder(ids[i : i + batch_size])))
             for i in range(0, len(ids), batch_size)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.latent_dim), np.float32)
@@ -255,15 +309,13 @@ class TextAutoencoder(keras.Model):
         return self.decode(interpolate(za, zb, steps, path), **options)
 
     def sample(self, n: int = 1, seed: int | None = None, prior: Any = None, **options: Any):
-        """n new sentences from z ~ `prior` (an object with sample(n, seed)), N(0, I) by default.
+        """n new sentences from z ~ `prior` (an object with sample(n, seed)) or the kind's own.
 
-        Only a variational model is trained so that N(0, I) means something; for the others fit
+        That is N(0, I), or uniform codes for the quantised kind. Only variational and adversarial
+        models are trained so that it means something; for the others fit
         `aelib.latent.GaussianSampler` or `MixtureSampler` to encoded texts and pass it.
         """
-        if prior is None:
-            z = np.random.default_rng(seed).standard_normal((n, self.latent_dim))
-        else:
-            z = prior.sample(n, seed)
+        z = self.bottleneck.prior(n, seed) if prior is None else prior.sample(n, seed)
         if self.decoder.autoregressive:
             options.setdefault("seed", seed)
         return self.decode(z, **options)

@@ -8,6 +8,7 @@ from aelib.objectives.likelihoods import bernoulli_nll, categorical_nll, gaussia
 from aelib.objectives.losses import cross_entropy, mse, relu_loss
 from aelib.objectives.schedules import Anneal, Constant, Cyclical, Linear
 from aelib.objectives.variational import (
+    check_free_per,
     elbo,
     free_bits,
     importance_weights,
@@ -23,6 +24,7 @@ __all__ = [
     "Linear",
     "bernoulli_nll",
     "categorical_nll",
+    "check_free_per",
     "cross_entropy",
     "elbo",
     "free_bits",

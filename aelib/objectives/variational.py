@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from aelib.errors import UnknownName
+
 Tensor = Any
 
 
@@ -28,12 +30,26 @@ def kl_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
     return ops.sum(kl_per_dimension(mean, logvar), axis=-1)
 
 
-def free_bits(kl: Tensor, floor: float) -> Tensor:
-    """Σ_j max(λ, mean over the batch of KL_j), nats, a scalar (Kingma et al., 2016).
+FREE_PER = ("dimension", "sentence")
 
-    kl: (batch, k) from `kl_per_dimension`; floor: λ in nats per dimension. Below the floor a
-    dimension costs the same whatever it does, so nothing pushes it to carry less.
+
+def check_free_per(per: str) -> str:
+    if per not in FREE_PER:
+        raise UnknownName(f"free bits are per {' or '.join(FREE_PER)}, not {per!r}")
+    return per
+
+
+def free_bits(kl: Tensor, floor: float, per: str = "dimension") -> Tensor:
+    """The KL that is paid when λ = `floor` nats are free; nats, a scalar. kl: (batch, k).
+
+    dimension  Σ_j max(λ, mean over the batch of KL_j) (Kingma et al., 2016)
+    sentence   mean over the batch of max(λ, Σ_j KL_j): λ is the total of a sentence
+
+    Below the floor the KL costs the same whatever the posterior does, so nothing pushes it to
+    carry less. Floor 0 is the plain KL.
     """
+    if check_free_per(per) == "sentence":
+        return ops.mean(ops.maximum(ops.sum(kl, axis=-1), floor))
     return ops.sum(ops.maximum(ops.mean(kl, axis=0), floor))
 
 
