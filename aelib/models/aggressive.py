@@ -64,13 +64,14 @@ class Aggressive(keras.callbacks.Callback):
         self.inner.compile(keras.optimizers.Adam(rate, beta_2=0.99, clipnorm=5.0))
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        before, done = np.inf, 0
+        before, done = float("inf"), 0
         while self.active and done < self.most:
             losses = [self._step() for _ in range(min(self.window, self.most - done))]
             done += len(losses)
-            if np.mean(losses) >= before:
+            now = float(np.mean(losses))
+            if now >= before:
                 break
-            before = np.mean(losses)
+            before = now
         self.steps += done
 
     def _step(self) -> float:
