@@ -5,8 +5,10 @@ import pytest
 from keras import ops
 
 from aelib.errors import BadInput, UnknownName
+from aelib.generate import BeamSearch
 from aelib.models import LanguageModel
 from aelib.models.cores import RecurrentCore, TransformerCore
+from aelib.models.qrnn import QuasiRecurrentCore, linear_recurrence, ngram_rows
 from aelib.text import Tokenizer
 
 TEXT = "the cat sat on the mat. the dog sat on the log. " * 60
@@ -21,7 +23,10 @@ def model(tmp_path_factory):
     return LanguageModel(**SMALL).fit(path, steps=150, batch_size=8, learning_rate=3e-3, verbose=0)
 
 
-@pytest.mark.parametrize("core", [TransformerCore(32, 2, 2, context=12), RecurrentCore(32, 2)])
+CORES = [TransformerCore(32, 2, 2, context=12), RecurrentCore(32, 2), QuasiRecurrentCore(32, 2)]
+
+
+@pytest.mark.parametrize("core", CORES)
 def test_step_by_step_equals_all_at_once(core):
     core.build((None, None, 32))
     x = np.random.default_rng(0).standard_normal((3, 12, 32)).astype(np.float32)
@@ -135,3 +140,89 @@ def test_refusals(model):
         model.score("")
     with pytest.raises(BadInput, match="nothing to score"):
         model.score([])
+
+
+def test_linear_recurrence_equals_its_definition():
+    rng = np.random.default_rng(0)
+    f, u = rng.random((2, 2, 7, 3)).astype(np.float32)
+    c, expected = np.zeros((2, 3)), []
+    for t in range(7):
+        c = f[:, t] * c + u[:, t]
+        expected.append(c)
+    got = linear_recurrence(ops.convert_to_tensor(f), ops.convert_to_tensor(u))
+    assert np.allclose(ops.convert_to_numpy(got), np.stack(expected, 1), atol=1e-6)
+
+
+def test_ngram_rows_depend_on_their_tokens_alone():
+    ids = np.array([[0, 0, 5, 6, 7, 5, 6, 7, 9, 6, 7]], np.int32)  # two places of padding
+    rows = ops.convert_to_numpy(ngram_rows(ops.convert_to_tensor(ids), 3))[0]
+    assert rows.shape == (9, 2)
+    assert (rows[2] == rows[5]).all()  # both after 5 6 7
+    assert rows[8, 0] == rows[5, 0] and rows[8, 1] != rows[5, 1]  # 6 7 alike, 9 6 7 not
+
+
+@pytest.mark.parametrize("ngrams", [0, 3])
+def test_qrnn_learns_steps_and_comes_back(ngrams, tmp_path):
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    options = {**SMALL, "network": "qrnn", "ngrams": ngrams}
+    model = LanguageModel(**options).fit(
+        tmp_path / "text.txt", steps=120, batch_size=8, learning_rate=1e-2, verbose=0
+    )
+    assert model.score(TEXT[:480])["bits_per_character"] < 1.0
+    text = model.generate("the c", 8, temperature=0)[0]
+    ids = np.array([[1, *model.tokenizer.ids([text])[0]]], np.int32)
+    logits = ops.convert_to_numpy(model(ids))[0]
+    logits[:, :2] = -np.inf
+    assert (logits[5:-1].argmax(-1) == ids[0, 6:]).all()
+    model.save(tmp_path / "lm.keras")
+    assert LanguageModel.load(tmp_path / "lm.keras").score(TEXT[:99]) == model.score(TEXT[:99])
+
+
+def test_steps_are_batches():
+    model = LanguageModel(**SMALL, network="qrnn", tokens="word")
+    for total in (7, 14):  # five batches an epoch; the second call goes on
+        model.fit(LINES, steps=7, batch_size=24, verbose=0)
+        assert int(model.optimizer.iterations) == total
+
+
+class Fork:
+    """After the start: a (0.6) or b (0.4). After a all six tokens are alike, after b c is sure."""
+
+    def start(self, batch, condition=None):
+        return [ops.zeros((batch, 1))]
+
+    def advance(self, tokens, state, t):
+        p = np.full((7, 7), 1 / 7, np.float32)  # 2 is the end, 3 a, 4 b, 5 c
+        p[1] = [0, 0, 1e-9, 0.6, 0.4, 1e-9, 1e-9]
+        p[4] = [0, 0, 1e-9, 1e-9, 1e-9, 1, 1e-9]
+        logits = ops.log(ops.convert_to_tensor(p) + 1e-12)
+        return ops.take(logits, tokens, axis=0), state
+
+
+def test_beam_search_finds_what_greedy_misses():
+    search = BeamSearch(Fork())
+    greedy, little = search([], 2, beams=1)
+    best, more = search([], 2, beams=2)
+    assert greedy[0] == 3 and little == pytest.approx(np.log(0.6 / 5), abs=1e-3)
+    assert best == [4, 5] and more == pytest.approx(np.log(0.4), abs=1e-3)
+
+
+def test_length_power_prefers_means():
+    class Ends(Fork):
+        def advance(self, tokens, state, t):
+            p = np.full((7, 7), 1e-9, np.float32)
+            p[1, 2:4] = 0.55, 0.45  # end at once, or go on with a, which is then nearly sure
+            p[3, 3] = 1.0
+            return ops.take(ops.log(ops.convert_to_tensor(p)), tokens, axis=0), state
+
+    assert BeamSearch(Ends())([], 5, beams=2)[0] == [2]
+    assert BeamSearch(Ends())([], 5, beams=2, length_power=1.0)[0] == [3] * 5
+
+
+def test_generate_by_beam(model):
+    assert model.generate("the c", 8, beams=1) == model.generate("the c", 8, temperature=0)
+    text = model.generate(["the", "the cat"], 12, beams=3, stop=".")
+    assert text == model.generate(["the", "the cat"], 12, beams=3, stop=".", seed=5)
+    assert text[1].startswith("the cat") and all("." not in t for t in text)
+    with pytest.raises(BadInput, match="beams"):
+        model.generate("a", 5, beams=-1)

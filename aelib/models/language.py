@@ -9,15 +9,17 @@ import numpy as np
 from keras import layers, ops
 
 from aelib.errors import BadInput, UnknownName
-from aelib.generate import Sampler, generate
+from aelib.generate import BeamSearch, Sampler, generate
 from aelib.models import training
 from aelib.models.cores import RecurrentCore, TransformerCore
+from aelib.models.qrnn import ROWS, QuasiRecurrentCore, ngram_rows
 from aelib.models.sampling import token_nll
 from aelib.text import BOS, EOS, PAD, Tokenizer, read_lines, read_text
 from aelib.text.files import Source, is_file_like
 
 Tensor = Any
-NETWORKS = ("transformer", "recurrent")
+NETWORKS = ("transformer", "recurrent", "qrnn")
+NGRAM_WIDTH = 32
 
 
 class Windows(keras.utils.PyDataset):
@@ -47,7 +49,9 @@ class Windows(keras.utils.PyDataset):
 class LanguageModel(keras.Model):
     """p(w_1..w_n) = Π_t p(w_t | w_<t), by a decoder-only transformer or a recurrent network.
 
-    network   "transformer" (rotary positions, RMSNorm, squared ReLU) or "recurrent" (GRU)
+    network   "transformer" (rotary positions, RMSNorm, squared ReLU), "recurrent" (GRU) or "qrnn"
+              (quasi-recurrent: the fastest to train)
+    ngrams    with "qrnn": hashed n-grams of 2..ngrams tokens beside each token (0: none)
     tokens    "char", "word", "bpe" or "byte"; `vocabulary` is its size
     context   window while training and length of the key-value cache, in tokens
 
@@ -66,6 +70,7 @@ class LanguageModel(keras.Model):
         tokens: str = "char",
         vocabulary: int = 8000,
         dropout: float = 0.0,
+        ngrams: int = 0,
         seed: int = 0,
         tokenizer: Tokenizer | str | None = None,
         documents: bool = False,
@@ -74,12 +79,15 @@ class LanguageModel(keras.Model):
         super().__init__(**kwargs)
         if network not in NETWORKS:
             raise UnknownName(f"no network {network!r}: choose one of {', '.join(NETWORKS)}")
+        if ngrams and (network != "qrnn" or ngrams < 2):
+            raise BadInput('ngrams is 0, or 2 and more with network="qrnn"')
         self.options: dict[str, Any] = {
             "width": width, "depth": depth, "heads": heads, "context": context,
             "network": network, "tokens": tokens, "vocabulary": vocabulary, "dropout": dropout,
-            "seed": seed,
+            "ngrams": ngrams, "seed": seed,
         }  # fmt: skip
         self.width, self.context, self.seed, self.documents = width, context, seed, documents
+        self.ngrams = ngrams
         self.tokenizer: Tokenizer | None = None
         self.nll_tracker = keras.metrics.Mean(name="nll")
         if tokenizer is not None:
@@ -96,17 +104,35 @@ class LanguageModel(keras.Model):
             self.core: Any = TransformerCore(
                 self.width, o["depth"], o["heads"], self.context, o["dropout"], self.seed
             )
+        elif o["network"] == "qrnn":
+            self.core = QuasiRecurrentCore(self.width, o["depth"], o["dropout"], self.seed)
         else:
             self.core = RecurrentCore(self.width, o["depth"], o["dropout"], self.seed)
         self.table.build((None, None))
-        self.core.build((None, None, self.width))
+        inputs = self.width
+        if self.ngrams:
+            self.hashed = layers.Embedding(ROWS, NGRAM_WIDTH, embeddings_initializer=small)
+            self.hashed.build((None, None))
+            inputs += NGRAM_WIDTH * (self.ngrams - 1)
+        self.core.build((None, None, inputs))
         self.sampler = Sampler(self)
+        self.beam_search = BeamSearch(self)
         self.built = True
 
     def call(self, ids: Tensor, training: bool | None = None) -> Tensor:
         """Logits for the token after each: (batch, T) -> (batch, T, V)."""
-        h = self.core(self.table(ids), training=training)  # (batch, T, width)
+        padded = ops.pad(ids, ((0, 0), (max(0, self.ngrams - 1), 0)), constant_values=PAD)
+        h = self.core(self._inputs(ids, padded), training=training)  # (batch, T, width)
         return h @ ops.transpose(self.table.embeddings)
+
+    def _inputs(self, ids: Tensor, padded: Tensor) -> Tensor:
+        """Vectors of ids (batch, T), and of the n-grams; `padded` has ngrams - 1 tokens more."""
+        own = self.table(ids)
+        if not self.ngrams:
+            return own
+        grams = self.hashed(ngram_rows(padded, self.ngrams))  # (batch, T, ngrams - 1, 32)
+        joined = ops.reshape(grams, (*ops.shape(ids), NGRAM_WIDTH * (self.ngrams - 1)))
+        return ops.concatenate([own, joined], axis=-1)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         nll = token_nll(y_pred, y)  # (batch,)
@@ -119,13 +145,18 @@ class LanguageModel(keras.Model):
         return self.get_metrics_result()
 
     def start(self, batch: int, condition: Tensor | None = None) -> list[Tensor]:
-        """An empty state: key-value cache or hidden vectors."""
-        return self.core.start(batch)
+        """An empty state: key-value cache or hidden vectors; with n-grams the last tokens, too."""
+        recent = [ops.full((batch, self.ngrams - 1), PAD, dtype="int32")] if self.ngrams else []
+        return [*self.core.start(batch), *recent]
 
     def advance(self, tokens: Tensor, state: list[Tensor], t: Tensor):
         """One token (batch,) -> logits for the next (batch, V), and the new state."""
-        h, state = self.core.step(self.table(tokens), state, t)
-        return h @ ops.transpose(self.table.embeddings), state
+        ids = ops.cast(ops.expand_dims(tokens, 1), "int32")
+        padded = ops.concatenate([state[-1], ids], axis=1) if self.ngrams else ids
+        own = state[:-1] if self.ngrams else state
+        h, own = self.core.step(self._inputs(ids, padded)[:, 0], own, t)
+        recent = [padded[:, 1:]] if self.ngrams else []
+        return h @ ops.transpose(self.table.embeddings), [*own, *recent]
 
     def get_config(self) -> dict[str, Any]:
         tokenizer = self.tokenizer.to_json() if self.tokenizer else None
@@ -253,17 +284,23 @@ class LanguageModel(keras.Model):
     def generate(
         self, prompt: str | Sequence[str] = "", length: int = 200, temperature: float = 1.0,
         top_k: int = 0, top_p: float = 1.0, seed: int | None = None, n: int = 1,
-        stop: str | Sequence[str] = (),
+        stop: str | Sequence[str] = (), beams: int = 0, length_power: float = 0.0,
     ) -> list[str]:  # fmt: skip
         """`n` continuations of each prompt, prompt included, of at most `length` new tokens.
 
         temperature 0 is greedy; `stop` strings end a text where they first appear (and are cut).
+        With `beams` it is beam search instead, without chance: `length_power` 0 compares texts by
+        log p, 1 by log p per token; temperature, top_k, top_p and seed are not used then.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         prompts = [p for p in prompts for _ in range(n)]
         ids = self._ready().ids(prompts)
-        out = generate(self.sampler, ids, length, None, temperature, top_k, top_p, seed)
-        texts = self._ready().decode(out[:, 1:])
+        if beams:
+            out = [row + self.beam_search(row, length, beams, length_power)[0] for row in ids]
+            texts = [self._ready().decode([row])[0] for row in out]
+        else:
+            drawn = generate(self.sampler, ids, length, None, temperature, top_k, top_p, seed)
+            texts = self._ready().decode(drawn[:, 1:])
         stops = [stop] if isinstance(stop, str) else list(stop)
         return [_cut(text, len(p), stops) for text, p in zip(texts, prompts, strict=True)]
 

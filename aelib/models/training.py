@@ -65,7 +65,8 @@ class Budget(keras.callbacks.Callback):
 
     The clock is CPU time of this process by default, so a busy machine gives the same model
     quality; pass time.monotonic for seconds on the wall. Without `seconds`, the rate falls over
-    `steps`. The first tenth of a percent warms up.
+    `steps` (earlier calls of `fit` included), and then training stops. The first `warmup` steps
+    have a rising rate.
     """
 
     def __init__(
@@ -78,6 +79,8 @@ class Budget(keras.callbacks.Callback):
         self.started: float | None = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
+        # Counted here: under JAX the optimiser's own count is written back once an epoch.
+        self.step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
         self.peak = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def progress(self, step: int) -> float:
@@ -89,7 +92,7 @@ class Budget(keras.callbacks.Callback):
         return min(1.0, (self.clock() - self.started) / self.seconds)
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+        step = self.step
         fall = self.final + (1 - self.final) * min(1.0, 2 * (1 - self.progress(step)))
         self.model.optimizer.learning_rate.assign(
             self.peak * min(1.0, (step + 1) / self.warmup) * fall
@@ -98,7 +101,8 @@ class Budget(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if self.started is None:  # the first step compiles: it is not counted
             self.started = self.clock()
-        if self.seconds is not None and self.progress(0) >= 1:
+        self.step += 1
+        if self.progress(self.step) >= 1:
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict | None = None) -> None:
