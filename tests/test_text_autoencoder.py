@@ -233,15 +233,11 @@ def test_quantised_codes_lie_on_their_grid_and_pass_gradients(tmp_path):
 def test_batch_normalised_posterior_has_its_least_rate():
     layer = bottleneck.Variational(8, family="batchnorm", min_rate=0.2)
     layer.build()
-    h = rng.standard_normal((64, 16)).astype("float32") * 0.01 + 5
-    mean, logvar = layer.posterior(h, training=True)
-    kl = ops.convert_to_numpy(objectives.kl_per_dimension(mean, ops.zeros_like(logvar)))
-    # KL(N(μ, 1) ‖ N(0, 1)) = μ²/2, and the mean of μ² is γ² = 2δ (less BatchNorm's epsilon).
-    assert np.allclose(kl.mean(axis=0), 0.2 * 1e-4 / (1e-4 + 1e-3), rtol=0.5)
-    wide = rng.standard_normal((64, 16)).astype("float32") * 10 + 5
-    mean, logvar = layer.posterior(wide, training=True)
-    kl = ops.convert_to_numpy(objectives.kl_per_dimension(mean, logvar))
-    assert kl.mean(axis=0).min() >= 0.2 * (1 - 1e-3)
+    for scale in (0.01, 10):  # a small μ is no way out
+        h = rng.standard_normal((64, 16)).astype("float32") * scale + 5
+        mean, logvar = layer.posterior(h, training=True)
+        kl = ops.convert_to_numpy(objectives.kl_per_dimension(mean, logvar))
+        assert kl.mean(axis=0).min() >= 0.2 * (1 - 2e-3)
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.15, 2.0])

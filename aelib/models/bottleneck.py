@@ -79,7 +79,9 @@ class Variational(Plain):
             raise BadInput(f"min_rate is above 0 nats per dimension, not {min_rate}")
         self.family, self.min_rate = family, min_rate
         self.free_bits, self.free_per = free_bits, objectives.check_free_per(free_per)
-        self.norm = layers.BatchNormalization(scale=False) if family == "batchnorm" else None
+        # With Keras's epsilon of 1e-3 an encoder escapes the bound by making μ small.
+        norm = layers.BatchNormalization(momentum=0.9, epsilon=1e-7, scale=False)
+        self.norm = norm if family == "batchnorm" else None
 
     @property
     def size(self) -> int:
