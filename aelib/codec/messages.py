@@ -30,15 +30,18 @@ class Messenger:
                  room: int = 1 << 12) -> None:  # fmt: skip
         self.level, self.primed, self.room = level, choose(primed), room
         self._fresh = start(LEVELS[level], self.primed, room)
-        self._model = Model(*(a.copy() if isinstance(a, np.ndarray) else a for a in self._fresh))
+        self._model = self._fresh._replace(
+            known=self._fresh.known.apart(),
+            **{name: a.copy() for name, a in _arrays(self._fresh)},
+        )
 
     def _reset(self, length: int) -> Model:
         """A predictor as at the start; both sides choose its size by the message's length."""
         if length > self.room:
             return start(LEVELS[self.level], self.primed, length)
-        for now, before in zip(self._model, self._fresh, strict=True):
-            if isinstance(now, np.ndarray):
-                now[...] = before
+        for name, before in _arrays(self._fresh):
+            getattr(self._model, name)[...] = before
+        self._model.known.reset(self._fresh.known)
         return self._model
 
     def encode(self, message: bytes | str) -> bytes:
@@ -73,6 +76,12 @@ class Messenger:
     def _check(self, data: bytes) -> bytes:
         crc = zlib.crc32(data, zlib.crc32(model_ident(self.primed)))
         return (crc & 0xFFFF).to_bytes(2, "little")
+
+
+def _arrays(model: Model) -> list[tuple[str, np.ndarray]]:
+    """The arrays that a predictor changes, without those of its snapshot."""
+    pairs = zip(model._fields, model, strict=True)
+    return [(name, a) for name, a in pairs if isinstance(a, np.ndarray)]
 
 
 def compress_messages(messages: Iterable[bytes | str], level: str = "default",

@@ -320,6 +320,9 @@ def recall(known, k, h, half, table, bucket):
             table[bucket + inner] = np.uint32((p << 14) | (n << 8) | known.patterns[level, n])
 
 
+WORKING = ("nodes", "sizes", "fresh", "stack")  # what `recall` changes in a `Known`
+
+
 class Known(NamedTuple):
     """A loaded snapshot, and room to work in. K contexts of a level, C kept trees, G groups."""
 
@@ -337,6 +340,15 @@ class Known(NamedTuple):
     sizes: np.ndarray  # (K,) int64, its nodes
     fresh: np.ndarray  # (K,) int64, 1 if it belongs to the current byte
     stack: np.ndarray  # (64,) int64
+
+    def apart(self) -> "Known":
+        """The same knowledge with working room of its own."""
+        return self._replace(**{name: getattr(self, name).copy() for name in WORKING})
+
+    def reset(self, before: "Known") -> None:
+        """Make the working room what it was in `before`."""
+        for name in WORKING:
+            getattr(self, name)[...] = getattr(before, name)
 
 
 def pack_trees(
