@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,15 +47,31 @@ def arguments(description: str | None, extra: Callable[[argparse.ArgumentParser]
     parser.add_argument("--quick", action="store_true", help="a minute or two: a smoke test")
     parser.add_argument("--out", type=Path, help="result file (JSON)")
     extra(parser)
+    parser.set_defaults(title=(description or "").strip().split("\n")[0].rstrip("."))
     return parser.parse_args()
+
+
+def command(argv: list[str]) -> str:
+    """How to make a record again; files are named without their folders."""
+    script, *rest = argv
+    return " ".join(["python", f"benchmarks/{Path(script).name}", *(Path(a).name for a in rest)])
+
+
+def plain(value: Any) -> str:
+    """A setting without the folders of this machine."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value))
+    return value.name if isinstance(value, Path) else str(value)
 
 
 def write(name: str, options: Any, rows: list[dict[str, Any]]) -> None:
     """Write benchmarks/results/NAME.json (NAME-quick.json with --quick) and print a table."""
     path = options.out or RESULTS / f"{name}{'-quick' if options.quick else ''}.json"
-    settings = {k: str(v) for k, v in vars(options).items() if k != "out"}
+    settings = {k: plain(v) for k, v in vars(options).items() if k not in ("out", "title")}
     record = {
         "benchmark": name,
+        "title": options.title,
+        "command": command(sys.argv),
         "date": datetime.date.today().isoformat(),
         "settings": settings,
         "machine": machine(),

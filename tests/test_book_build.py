@@ -83,6 +83,14 @@ def test_records_become_tables():
     ]
 
 
+def test_each_part_of_a_record_has_a_table_of_its_own():
+    rows = [{"part": "files", "bits": 1}, {"part": "damage", "refused": 2}]
+    lines = book_reference.entry("run", {"rows": rows})
+    tables = [line for line in lines if line.startswith("|")]
+    assert tables == ["| bits |", "| --- |", "| 1 |", "| refused |", "| --- |", "| 2 |"]
+    assert lines[lines.index("| 1 |") + 1] == ""
+
+
 def test_table_of_minutes_goes_between_the_markers(tmp_path, monkeypatch):
     (tmp_path / "_build").mkdir()
     (tmp_path / "_build/timings.json").write_text(json.dumps({"book/a": 30.0, "book/b": 90.0}))

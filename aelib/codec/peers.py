@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,5 @@ def compare_bytes(data: bytes, level: str = "default") -> Iterator[Result]:
     for primed in (False, True) if choose(None) else (False,):
         codec.decompress(codec.compress(b"warm up", level, primed=primed))  # compile, read snapshot
         name = f"aelib {level} {'primed' if primed else 'unprimed'}"
-        yield measure(
-            name, data, lambda d, p=primed: codec.compress(d, level, primed=p), codec.decompress
-        )
+        encode = partial(codec.compress, level=level, primed=primed)
+        yield measure(name, data, encode, codec.decompress)

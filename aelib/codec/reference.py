@@ -243,8 +243,8 @@ class Reference:
         self.learn_slots(bit)
         for j, slot in enumerate(self.orders):
             adapt(m.direct, (np.array([j]), np.array([slot])), bit, 250)
-        for j in np.flatnonzero(m.match_slot):
-            adapt(m.match_maps, (np.array([j]), m.match_slot[[j]]), bit, 1000)
+        for which in np.flatnonzero(m.match_slot):
+            adapt(m.match_maps, (np.array([which]), m.match_slot[[which]]), bit, 1000)
         if m.rates[0] > m.rates[1]:
             self.rate_clock += 1
             if self.rate_clock % 1024 == 0:

@@ -378,9 +378,11 @@ def pack_trees(
 
 def join(parts: list[dict[str, np.ndarray] | None]) -> Known:
     """The packed kinds of a level (None: nothing known) as one `Known`."""
-    empty = {"counts": np.zeros(0, np.uint8), "lengths": np.zeros(0, np.uint16),
-             "checks": np.zeros(0, np.uint8), "payload": np.zeros(0, np.uint8),
-             "probs": np.full(PROBS, 128, np.uint8)}  # fmt: skip
+    none = np.zeros(0, np.uint8)
+    empty: dict[str, np.ndarray] = {
+        "counts": none, "lengths": np.zeros(0, np.uint16), "checks": none, "payload": none,
+        "probs": np.full(PROBS, 128, np.uint8),
+    }  # fmt: skip
     full = [part or empty for part in parts]
     groups = np.array([part["counts"].size for part in full], np.int64)
 

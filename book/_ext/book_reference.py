@@ -59,12 +59,15 @@ class Results(MystDirective):
 
 
 def entry(name: str, record: dict) -> list[str]:
-    """One record as MyST: a title line, where it comes from, and its rows as a table."""
+    """One record as MyST: title, where it comes from, and a table for each `part` of its rows."""
     facts = [f"{key} {plain(record[key])}" for key in ("date", "machine", "seeds") if key in record]
     facts += [f"made by `{record['command']}`"] if "command" in record else []
     lines = [f"**{record.get('title', name)}** (`{name}.json`)", "", "; ".join(facts), ""]
     rows = [row for row in record.get("rows", []) if isinstance(row, dict)]
-    return [*lines, *table(rows), ""]
+    for part in dict.fromkeys(row.get("part", "") for row in rows):
+        mine = [row for row in rows if row.get("part", "") == part]
+        lines += [*table([{k: v for k, v in row.items() if k != "part"} for row in mine]), ""]
+    return lines
 
 
 def table(rows: list[dict]) -> list[str]:

@@ -1,0 +1,213 @@
+"""The lossless codec beside other compressors. Every figure is from bytes decoded and compared.
+
+files       whole files: those given, the pydoc topics, and unread books and years of the corpora;
+            aelib with an empty start and primed, payload alone and with the snapshot's bytes
+prefix      the corpora's unread parts for PPMd that has read the training part first
+messages    pieces of 1,000 and 100 characters of the first file, each by itself: aelib's frames,
+            PPMd after a megabyte of the corpora, zstd with a dictionary trained on it, brotli, zlib
+source      bits over the exactly known entropy of a Markov source
+damage      mutated and truncated files: how many were refused, and that none came back wrong
+
+    python benchmarks/compression.py alice29.txt book.txt
+    python benchmarks/compression.py --quick
+"""
+
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import brotli
+import common
+import numpy as np
+import zstandard
+
+import aelib
+from aelib import codec
+from aelib.codec import levels, peers
+
+Row = dict[str, Any]
+LEVELS = ("fast", "default", "max")
+
+
+def per_character(size: float, data: bytes) -> float:
+    return round(8 * size / max(1, len(data)), 4)
+
+
+# --- whole files ------------------------------------------------------------------------------
+
+
+def whole_file(name: str, data: bytes) -> Iterator[Row]:
+    """One row for each compressor; zpaq's times are wall time, the others' CPU time."""
+    snapshot = levels.shipped().size
+    for result in all_results(data):
+        extra = snapshot if result.name.endswith(" primed") else 0
+        yield {
+            "part": "files", "file": name, "bytes": len(data), "compressor": result.name,
+            "payload": result.size, "bits_per_byte": per_character(result.size, data),
+            "with_snapshot": per_character(result.size + extra, data),
+            "encode_kB_per_s": round(len(data) / 1000 / max(result.encode_s, 1e-9), 1),
+            "decode_kB_per_s": round(len(data) / 1000 / max(result.decode_s, 1e-9), 1),
+        }  # fmt: skip
+
+
+def all_results(data: bytes) -> Iterator[peers.Result]:
+    """The other compressors once, then each level, unprimed and primed."""
+    for level in LEVELS:
+        for result in peers.compare_bytes(data, level):
+            if level == LEVELS[0] or result.name.startswith("aelib"):
+                yield result
+
+
+def prefixed(name: str, most: int) -> Row:
+    """PPMd on the unread part of a corpus after its training part."""
+    import pyppmd
+
+    corpus = aelib.data.load(name)
+    before, data = corpus.text("train").encode(), corpus.text("test").encode()[:most]
+    encode, decode = peers.ppmd_encoder(pyppmd, 12), peers.ppmd_decoder(pyppmd, 12)
+    both = encode(before + data)
+    assert decode(both) == before + data
+    size = len(both) - len(encode(before))
+    return {"part": "prefix", "file": f"{name} test", "compressor": "PPMd o12 after train",
+            "bytes": len(data), "bits_per_byte": per_character(size, data)}  # fmt: skip
+
+
+# --- messages ---------------------------------------------------------------------------------
+
+
+def cut(data: bytes, size: int, n: int) -> list[bytes]:
+    """n pieces of `size` bytes, evenly spread."""
+    starts = np.linspace(0, len(data) - size, n).astype(int)
+    return [data[at : at + size] for at in starts]
+
+
+def message_coders(prime: bytes) -> Iterator[tuple[str, Callable[[bytes], int]]]:
+    """(name, bytes that one message takes; raises if it does not come back)."""
+    import pyppmd
+
+    for level in LEVELS:
+        coder = codec.Messenger(level)
+        yield f"aelib {level} frame", lambda m, c=coder: checked(m, c.encode(m), c.decode)
+    for order in (4, 6):
+        encode, decode = peers.ppmd_encoder(pyppmd, order), peers.ppmd_decoder(pyppmd, order)
+        alone = len(encode(prime))
+        yield (
+            f"PPMd o{order} primed",
+            lambda m, e=encode, d=decode, a=alone: checked(prime + m, e(prime + m), d) - a,
+        )
+    samples = [prime[i : i + 1000] for i in range(0, len(prime), 1000)]
+    dictionary = zstandard.train_dictionary(110_000, samples)
+    pack = zstandard.ZstdCompressor(level=22, dict_data=dictionary, write_checksum=False)
+    unpack = zstandard.ZstdDecompressor(dict_data=dictionary)
+    yield "zstd -22 dictionary", lambda m: checked(m, pack.compress(m), unpack.decompress)
+    yield "brotli -11", lambda m: checked(m, brotli.compress(m), brotli.decompress)
+    yield "zlib -9", lambda m: checked(m, zlib.compress(m, 9), zlib.decompress)
+
+
+def checked(message: bytes, packed: bytes, decode: Callable[[bytes], bytes]) -> int:
+    assert decode(packed) == message
+    return len(packed)
+
+
+def messages(data: bytes, n: int) -> Iterator[Row]:
+    prime = b"\n".join(aelib.data.load(c).text("train").encode()[:500_000] for c in ("web", "sotu"))
+    for name, cost in message_coders(prime):
+        for size in (1000, 100):
+            total = sum(map(cost, cut(data, size, n)))
+            yield {"part": "messages", "compressor": name, "bytes": size, "messages": n,
+                   "bits_per_byte": round(8 * total / (n * size), 4)}  # fmt: skip
+
+
+# --- known entropy, damage --------------------------------------------------------------------
+
+
+def source(sizes: tuple[int, ...]) -> Iterator[Row]:
+    """Bits per character over what no compressor can go below on average."""
+    import pyppmd
+
+    markov = aelib.data.grammar.MarkovSource(order=2)
+    for size in sizes:
+        data = markov.sample(size, seed=1).encode()
+        ideal = -markov.log2_prob(data.decode()) / size
+        for name, call in {
+            "aelib default unprimed": lambda d: codec.compress(d, primed=False),
+            "PPMd o6": peers.ppmd_encoder(pyppmd, 6),
+        }.items():
+            over = per_character(len(call(data)), data) - ideal
+            yield {"part": "source", "bytes": size, "compressor": name, "ideal": round(ideal, 4),
+                   "over_ideal": round(over, 4)}  # fmt: skip
+
+
+def damage(n: int, seed: int = 0) -> Row:
+    """Flip, cut, or overwrite; count what was refused, and by which error."""
+    random = np.random.default_rng(seed)
+    data = aelib.data.load("web").text("test").encode()[:700]
+    blob = codec.compress(data, "fast", primed=False)
+    refused: dict[str, int] = {}
+    for i in range(n):
+        broken = mutate(blob, random, i % 3)
+        try:
+            assert codec.decompress(broken) == data, "a damaged file came back as another text"
+        except codec.CorruptFile as error:
+            refused[type(error).__name__] = refused.get(type(error).__name__, 0) + 1
+    return {"part": "damage", "files": n, "refused": sum(refused.values()), **refused}
+
+
+def mutate(blob: bytes, random: np.random.Generator, how: int) -> bytes:
+    at = int(random.integers(len(blob)))
+    if how == 0:
+        return blob[:at]
+    broken = bytearray(blob)
+    width = 1 if how == 1 else int(random.integers(2, 12))
+    broken[at : at + width] = random.bytes(width)
+    return bytes(broken)
+
+
+def texts(options: Any) -> dict[str, bytes]:
+    """The files given, and the shipped corpora's unread parts."""
+    found = {path.name: path.read_bytes() for path in options.files}
+    found["pydoc topics"] = "\n".join(
+        aelib.data.load("pydoc").text(s) for s in ("train", "validation", "test")
+    ).encode()
+    for name in ("web", "sotu"):
+        found[f"{name} test"] = aelib.data.load(name).text("test").encode()
+    return {name: data[: options.most] for name, data in found.items()}
+
+
+def options_of(parser: Any) -> None:
+    parser.add_argument("files", type=Path, nargs="*", help="your own text files")
+    parser.add_argument("--most", type=int, default=500_000, help="bytes of each file")
+    parser.add_argument("-n", type=int, default=100, help="messages of each size")
+
+
+def main() -> None:
+    options = common.arguments(__doc__, options_of)
+    if options.quick:
+        options.most, options.n = 30_000, 10
+    rows: list[Row] = []
+    started = time.process_time()
+
+    def note(row: Row) -> None:
+        rows.append(row)
+        print(f"{time.process_time() - started:6.0f} s  {row}", flush=True)
+
+    found = texts(options)
+    for name, data in found.items():
+        for row in whole_file(name, data):
+            note(row)
+    with suppress(ImportError):
+        for name in ("web", "sotu"):
+            note(prefixed(name, options.most))
+    for row in messages(next(iter(found.values())), options.n):
+        note(row)
+    for row in source((10_000,) if options.quick else (10_000, 100_000, 1_000_000)):
+        note(row)
+    note(damage(300 if options.quick else 10_000))
+    common.write("compression", options, rows)
+
+
+if __name__ == "__main__":
+    main()
