@@ -44,7 +44,8 @@ def colab_cell(folder: str) -> dict[str, Any]:
     source = f"""import sys
 
 if "google.colab" in sys.modules:  # on Colab: fetch the book and install its library
-    !git clone -q --depth 1 {config["repository"]["url"]} /content/book
+    %env BOOK={config["repository"]["url"]}
+    !git clone -q --depth 1 "$BOOK" /content/book
     %pip install -q --editable "/content/book[data]"
     %cd -q /content/book/{folder}"""
     return {
