@@ -3,19 +3,22 @@
 files       whole files: those given, the pydoc topics, and unread books and years of the corpora;
             aelib with an empty start and primed, payload alone and with the snapshot's bytes
 prefix      the corpora's unread parts for PPMd that has read the training part first
-messages    pieces of 1,000 and 100 characters of the first file, each by itself: aelib's frames,
-            PPMd after a megabyte of the corpora, zstd with a dictionary trained on it, brotli, zlib
+messages    pieces of 1,000 and 100 bytes of the first file, each by itself, line ends as LF for
+            all (the corpora have LF, and CR LF would cost PPMd most): aelib's frames, PPMd after a
+            megabyte of the corpora, or of the texts given with --prime (the snapshot has read
+            novels, too), zstd with a dictionary trained on it, brotli, zlib
 source      bits over the exactly known entropy of a Markov source
 damage      mutated and truncated files: how many were refused, and that none came back wrong
 
     python benchmarks/compression.py alice29.txt book.txt
+    python benchmarks/compression.py --part messages alice29.txt
     python benchmarks/compression.py --quick
 """
 
+import gzip
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +30,11 @@ import zstandard
 import aelib
 from aelib import codec
 from aelib.codec import levels, peers
+from aelib.codec.container import unix_lines
 
 Row = dict[str, Any]
 LEVELS = ("fast", "default", "max")
+PARTS = ("files", "prefix", "messages", "source", "damage")
 
 
 def per_character(size: float, data: bytes) -> float:
@@ -80,6 +85,7 @@ def prefixed(name: str, most: int) -> Row:
 
 def cut(data: bytes, size: int, n: int) -> list[bytes]:
     """n pieces of `size` bytes, evenly spread."""
+    data, _ = unix_lines(data)
     starts = np.linspace(0, len(data) - size, n).astype(int)
     return [data[at : at + size] for at in starts]
 
@@ -112,8 +118,19 @@ def checked(message: bytes, packed: bytes, decode: Callable[[bytes], bytes]) -> 
     return len(packed)
 
 
-def messages(data: bytes, n: int) -> Iterator[Row]:
-    prime = b"\n".join(aelib.data.load(c).text("train").encode()[:500_000] for c in ("web", "sotu"))
+def prime_text(files: list[Path]) -> bytes:
+    """A megabyte: equal parts of the files (.txt or .txt.gz), or of the corpora."""
+    if not files:
+        parts = [aelib.data.load(name).text("train").encode() for name in ("web", "sotu")]
+    else:
+        parts = [
+            gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            for path in files
+        ]
+    return b"\n".join(unix_lines(part)[0][: 1_000_000 // len(parts)] for part in parts)
+
+
+def messages(data: bytes, n: int, prime: bytes) -> Iterator[Row]:
     for name, cost in message_coders(prime):
         for size in (1000, 100):
             total = sum(map(cost, cut(data, size, n)))
@@ -177,8 +194,25 @@ def texts(options: Any) -> dict[str, bytes]:
     return {name: data[: options.most] for name, data in found.items()}
 
 
+def rows_of(part: str, options: Any) -> Iterator[Row]:
+    found = texts(options)
+    if part == "files":
+        for name, data in found.items():
+            yield from whole_file(name, data)
+    elif part == "prefix":
+        yield from (prefixed(name, options.most) for name in ("web", "sotu"))
+    elif part == "messages":
+        yield from messages(next(iter(found.values())), options.n, prime_text(options.prime))
+    elif part == "source":
+        yield from source((10_000,) if options.quick else (10_000, 100_000, 1_000_000))
+    else:
+        yield damage(300 if options.quick else 10_000)
+
+
 def options_of(parser: Any) -> None:
     parser.add_argument("files", type=Path, nargs="*", help="your own text files")
+    parser.add_argument("--part", choices=PARTS, help="one part, with a result file of its own")
+    parser.add_argument("--prime", type=Path, nargs="*", help="texts that PPMd and zstd may read")
     parser.add_argument("--most", type=int, default=500_000, help="bytes of each file")
     parser.add_argument("-n", type=int, default=100, help="messages of each size")
 
@@ -189,24 +223,11 @@ def main() -> None:
         options.most, options.n = 30_000, 10
     rows: list[Row] = []
     started = time.process_time()
-
-    def note(row: Row) -> None:
-        rows.append(row)
-        print(f"{time.process_time() - started:6.0f} s  {row}", flush=True)
-
-    found = texts(options)
-    for name, data in found.items():
-        for row in whole_file(name, data):
-            note(row)
-    with suppress(ImportError):
-        for name in ("web", "sotu"):
-            note(prefixed(name, options.most))
-    for row in messages(next(iter(found.values())), options.n):
-        note(row)
-    for row in source((10_000,) if options.quick else (10_000, 100_000, 1_000_000)):
-        note(row)
-    note(damage(300 if options.quick else 10_000))
-    common.write("compression", options, rows)
+    for part in [options.part] if options.part else PARTS:
+        for row in rows_of(part, options):
+            rows.append(row)
+            print(f"{time.process_time() - started:6.0f} s  {row}", flush=True)
+    common.write(f"compression-{options.part}" if options.part else "compression", options, rows)
 
 
 if __name__ == "__main__":

@@ -237,6 +237,14 @@ def test_messages_come_back_in_any_order(messages, level):
     assert codec.decompress_messages(frames[::-1], level) == messages[::-1]
 
 
+def test_line_ends_cost_a_message_nothing():
+    unix = b"Call me Ishmael.\nSome years ago\nI thought I would sail about a little.\n"
+    dos = unix.replace(b"\n", b"\r\n")
+    frames = codec.compress_messages([unix, dos, b"mixed\r\nends\n", b"\r\n"])
+    assert codec.decompress_messages(frames) == [unix, dos, b"mixed\r\nends\n", b"\r\n"]
+    assert len(frames[0]) == len(frames[1])
+
+
 def test_long_messages_and_damaged_frames():
     messages = [RAW * 8, b"See you at the station at nine o'clock.", b""]
     coder = codec.Messenger()

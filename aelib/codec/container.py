@@ -63,15 +63,22 @@ def start(level: Level, primed: bool, length: int) -> Model:
     return primed_model(level, length) if primed else empty_model(level, length)
 
 
+def unix_lines(data: bytes) -> tuple[bytes, bool]:
+    """(the data with LF for CR LF, True) if every line ends in CR LF; else (data, False)."""
+    if b"\r\n" not in data:
+        return data, False
+    unix = data.replace(b"\r\n", b"\n")
+    dos = len(unix) + unix.count(b"\n") == len(data) and b"\r" not in unix
+    return (unix, True) if dos else (data, False)
+
+
 # --- segments --------------------------------------------------------------------------------
 
 
 def encode_segment(data: bytes, level: Level, primed: bool) -> list[Block]:
     """A segment's blocks. A block that would grow is stored, and the next starts afresh."""
-    flags = RESTART
-    unix = data.replace(b"\r\n", b"\n") if b"\r\n" in data else data
-    if len(unix) < len(data) and len(unix) + unix.count(b"\n") == len(data) and b"\r" not in unix:
-        data, flags = unix, RESTART | CRLF
+    data, dos = unix_lines(data)
+    flags = RESTART | CRLF if dos else RESTART
     blocks: list[Block] = []
     model = None
     for at in range(0, len(data), BLOCK):

@@ -12,14 +12,21 @@ from collections.abc import Iterable
 import numpy as np
 
 from aelib.codec import predictor
-from aelib.codec.container import NAMES, decode_part, encode_part, model_ident, start
+from aelib.codec.container import (
+    NAMES,
+    decode_part,
+    encode_part,
+    model_ident,
+    start,
+    unix_lines,
+)  # fmt: skip
 from aelib.codec.errors import Corrupt, Truncated, WrongModel
 from aelib.codec.levels import LEVELS, choose
 from aelib.codec.predictor import Model
 from aelib.errors import BadInput
 
-FRAME = 0xA0  # top bits of the first byte: version; bit 2: stored; low bits: level
-STORED = 4
+FRAME = 0xA0  # top bits of the first byte: version; low bits: level; between them two flags
+STORED, CRLF = 4, 8  # kept as it is; lines ended in CR LF
 MOST = 1 << 20
 
 
@@ -49,17 +56,18 @@ class Messenger:
         data = message.encode() if isinstance(message, str) else bytes(message)
         if len(data) > MOST:
             raise BadInput(f"A message may have {MOST} bytes: use compress for {len(data)}.")
-        payload = encode_part(self._reset(len(data)), data) if data else b""
-        tag = FRAME | NAMES.index(self.level)
-        if len(payload) >= len(data) > 0:
-            tag, payload = tag | STORED, data
-        return bytes([tag]) + self._check(data) + _varint(len(data)) + payload
+        text, dos = unix_lines(data)
+        payload = encode_part(self._reset(len(text)), text) if text else b""
+        tag = FRAME | NAMES.index(self.level) | (CRLF if dos else 0)
+        if len(payload) >= len(text) > 0:
+            tag, payload = tag | STORED, text
+        return bytes([tag]) + self._check(data) + _varint(len(text)) + payload
 
     def decode(self, frame: bytes) -> bytes:
         """The message of a frame. Raises Truncated, WrongModel or Corrupt."""
         if len(frame) < 4:
             raise Truncated("A message frame has at least four bytes: this one was cut off.")
-        if frame[0] & ~STORED != FRAME | NAMES.index(self.level):
+        if frame[0] & ~(STORED | CRLF) != FRAME | NAMES.index(self.level):
             raise WrongModel("The message was made with another level or version of the codec.")
         size, at = _read_varint(frame, 3)
         payload = frame[at:]
@@ -69,6 +77,8 @@ class Messenger:
         data = payload
         if not stored and size:
             data = decode_part(self._reset(size), payload, size)
+        if frame[0] & CRLF:
+            data = data.replace(b"\n", b"\r\n")
         if self._check(data) != frame[1:3]:
             raise Corrupt("The message does not match its check, or needs another snapshot.")
         return data
