@@ -48,7 +48,7 @@ def main() -> None:
 # ------------------------------------------------------------------------------------- helpers
 
 
-def _load(name: str) -> Any:
+def load(name: str) -> Any:
     """A preset by name, or a model file."""
     from aelib import presets
 
@@ -63,7 +63,7 @@ def _load(name: str) -> Any:
 
 
 def load_as(name: str, kind: str) -> Any:
-    model = _load(name)
+    model = load(name)
     if type(model).__name__ != kind:
         raise BadInput(f"{name} is a {type(model).__name__}: this command needs a {kind}")
     return model
@@ -280,7 +280,7 @@ def generate(
 
     `aelib generate sentences-vae -n 5`
     """
-    loaded = _load(model)
+    loaded = load(model)
     sampling: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     if type(loaded).__name__ == "LanguageModel":
         _emit(loaded.generate(prompt, length, seed=seed, n=n, stop=stop or (), **sampling), None)
@@ -326,7 +326,7 @@ def evaluate(
     `aelib evaluate lm-small --data book.txt --stream`
     """
     lines = _lines(data)
-    loaded = _load(model)
+    loaded = load(model)
     if stream and type(loaded).__name__ != "LanguageModel":
         raise BadInput("--stream is for language models")
     score = loaded.score("\n".join(lines) if stream else lines)
@@ -354,6 +354,7 @@ def _mount(module: str) -> None:
 
 
 _mount("aelib.codec.cli")
+_mount("aelib.export.cli")
 
 
 if __name__ == "__main__":
