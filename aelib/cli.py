@@ -9,14 +9,14 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from aelib.errors import AelibError, BadInput, UnknownName
+from aelib.writing import whole
 
 app = typer.Typer(
     name="aelib", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown",
@@ -77,25 +77,12 @@ def _lines(path: Path) -> list[str]:
     return read_lines(path)
 
 
-@contextmanager
-def _part(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that takes its place when all went well."""
-    part = path.with_name(f".{path.name}.part{path.suffix}")
-    try:
-        yield part
-        part.replace(path)
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _emit(lines: list[str], out: Path | None) -> None:
     text = "".join(line + "\n" for line in lines)
     if out is None:
         sys.stdout.write(text)
         return
-    with _part(out) as part:
+    with whole(out) as part:
         part.write_text(text, encoding="utf-8")
 
 
@@ -209,7 +196,7 @@ def encode(model: Model, texts: Texts, out: Out = None) -> None:
     lines = _lines(texts)
     z = load_as(model, "TextAutoencoder").encode(lines)
     if out is not None and out.suffix == ".npy":
-        with _part(out) as part:
+        with whole(out) as part:
             np.save(part, z)
         return
     rows = zip(lines, z.tolist(), strict=True)
@@ -255,7 +242,7 @@ def interpolate(
 ) -> None:
     """Sentences on the way from A to B in latent space.
 
-    **Example** `aelib interpolate sentences-vae "He went up to the city." "They were afraid."`
+    **Example** `aelib interpolate vae.keras "He went up to the city." "They were afraid."`
     """
     _emit(load_as(model, "TextAutoencoder").interpolate(a, b, steps, path), None)
 
@@ -276,9 +263,9 @@ def generate(
 
     **Examples**
 
-    `aelib generate lm-small "The people" --length 100 --temperature 0.7 --seed 1`
+    `aelib generate lm.keras "The people" --length 100 --temperature 0.7 --seed 1`
 
-    `aelib generate sentences-vae -n 5`
+    `aelib generate vae.keras -n 5`
     """
     loaded = load(model)
     sampling: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
@@ -323,7 +310,7 @@ def evaluate(
 
     `aelib evaluate sentences --data heldout.txt`
 
-    `aelib evaluate lm-small --data book.txt --stream`
+    `aelib evaluate lm.keras --data book.txt --stream`
     """
     lines = _lines(data)
     loaded = load(model)

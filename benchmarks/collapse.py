@@ -214,7 +214,7 @@ def options_of(parser: Any) -> None:
 
 
 def stored(options: Any) -> list[dict[str, Any]]:
-    path = options.out or common.RESULTS / f"collapse{'-quick' if options.quick else ''}.json"
+    path = common.record_path("collapse", options)
     return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
 
 

@@ -11,7 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from aelib.writing import whole
+
 RESULTS = Path(__file__).parent / "results"
+QUICK = Path(__file__).parents[1] / "_build" / "benchmarks"
 PACKAGES = ("aelib", "tensorflow", "keras", "numpy", "numba", "constriction", "pyppmd",
             "scikit-learn", "torch")  # fmt: skip
 
@@ -64,9 +67,14 @@ def plain(value: Any) -> str:
     return value.name if isinstance(value, Path) else str(value)
 
 
+def record_path(name: str, options: Any) -> Path:
+    """benchmarks/results/NAME.json; quick runs are no results and go to _build/benchmarks."""
+    return options.out or (QUICK if options.quick else RESULTS) / f"{name}.json"
+
+
 def write(name: str, options: Any, rows: list[dict[str, Any]]) -> None:
-    """Write benchmarks/results/NAME.json (NAME-quick.json with --quick) and print a table."""
-    path = options.out or RESULTS / f"{name}{'-quick' if options.quick else ''}.json"
+    """Write the record (see `record_path`) and print a table."""
+    path = record_path(name, options)
     settings = {k: plain(v) for k, v in vars(options).items() if k not in ("out", "title")}
     record = {
         "benchmark": name,
@@ -78,10 +86,9 @@ def write(name: str, options: Any, rows: list[dict[str, Any]]) -> None:
         "versions": versions(),
         "rows": rows,
     }
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as part:
+        part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for row in rows:
         print("  ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}"
                         for k, v in row.items()))  # fmt: skip

@@ -57,7 +57,7 @@ def jupyter_book(*options: str) -> tuple[int, list[str]]:
     return process.wait(), list(dict.fromkeys(faults))
 
 
-def execute(toc: Path, build: Path) -> list[str]:
+def run_notebooks(toc: Path, build: Path) -> list[str]:
     """Run the notebooks of `toc` that changed, side by side; returns what went wrong."""
     from book_build import execution_cache
     from execute_book import execute
@@ -78,7 +78,7 @@ def only(pages: list[str]) -> int:
     toc = output / "toc.yml"
     chapters = "".join(f"  - file: {name}\n" for name in files)
     toc.write_text(f"format: jb-book\nroot: book/index\nchapters:\n{chapters}", encoding="utf-8")
-    if wrong := execute(toc, output / "_build"):
+    if wrong := run_notebooks(toc, output / "_build"):
         print(*wrong, sep="\n")
         return 1
     status, faults = jupyter_book(
@@ -112,7 +112,7 @@ def main() -> int:
         for part in ("html", "executed", "jupyter_execute", ".doctrees", "timings.json"):
             remove(build / part)
     started, began = time.monotonic(), time.time()
-    if wrong := execute(ROOT / "_toc.yml", build):
+    if wrong := run_notebooks(ROOT / "_toc.yml", build):
         print("\nThe book was not built. These notebooks failed:", *wrong, sep="\n  ")
         return 1
     status, faults = jupyter_book("-W", "--keep-going", "-n")

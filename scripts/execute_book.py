@@ -54,7 +54,10 @@ def stale(root: Path, toc: Path, cache: Any) -> list[Path]:
 def run(path: Path, timeout: int) -> Result:
     """Execute one notebook in a fresh kernel, in its own folder."""
     book = nbformat.read(path, 4)
-    result = single_nb_execution(book, str(path.parent), timeout, allow_errors=False)
+    try:
+        result = single_nb_execution(book, str(path.parent), timeout, allow_errors=False)
+    except RuntimeError as error:  # the kernel died: out of memory, most often
+        return path, book, 0.0, f"{type(error).__name__}: {error}"
     return path, book, result.time, result.exc_string
 
 

@@ -49,3 +49,10 @@ def test_one_core_each_only_when_there_are_several(monkeypatch):
     assert execute_book.one_core(1) == {}
     assert execute_book.one_core(2)["OMP_NUM_THREADS"] == "3"
     assert execute_book.one_core(2)["TF_NUM_INTRAOP_THREADS"] == "1"
+
+
+def test_a_kernel_that_dies_is_reported(tmp_path):
+    dies = v4.new_notebook(cells=[v4.new_code_cell("import os; os._exit(1)")])
+    nbformat.write(dies, tmp_path / "dies.ipynb")
+    _, _, _, fault = execute_book.run(tmp_path / "dies.ipynb", timeout=60)
+    assert fault.startswith("DeadKernelError")

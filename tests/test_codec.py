@@ -23,12 +23,11 @@ from aelib.errors import AelibError, BadInput, UnknownName
 TEXT = ("The little door was shut again, and the golden key was lying on the table.\r\n"
         "“So much the better,” thought Anna: 你好，世界 🐙 café.\n\n") * 6  # fmt: skip
 RAW = TEXT.encode()
-STARTS = [False, True] if levels.SNAPSHOT.exists() else [False]
-needs_snapshot = pytest.mark.skipif(len(STARTS) == 1, reason="the snapshot is not trained yet")
+STARTS = [False, True]
 quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def round_trip(data: bytes, level: str = "default", primed: bool | None = None) -> bytes:
+def round_trip(data: bytes, level: str = "default", primed: bool = True) -> bytes:
     blob = codec.compress(data, level, primed=primed)
     assert codec.decompress(blob) == data
     return blob
@@ -61,7 +60,6 @@ def test_random_bytes_are_stored_with_little_overhead():
     assert len(round_trip(data)) <= len(data) + 120
 
 
-@needs_snapshot
 def test_text_is_compressed_and_priming_helps():
     primed, fresh = round_trip(RAW[:160]), round_trip(RAW[:160], primed=False)
     assert len(primed) < len(fresh) < 160 + 120
@@ -266,7 +264,6 @@ def test_long_messages_and_damaged_frames():
             coder.decode(frames[1][:size])
 
 
-@needs_snapshot
 def test_start_is_quick_once_compiled():
     codec.compress(b"warm up")
     began = time.process_time()
@@ -283,7 +280,6 @@ def test_a_long_repetitive_file_comes_back():
     assert len(round_trip(data, "fast")) < 3000
 
 
-@needs_snapshot
 def test_snapshot_is_small_and_unpickled():
     path = Path(levels.SNAPSHOT)
     assert path.stat().st_size <= 8 << 20

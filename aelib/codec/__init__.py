@@ -13,8 +13,7 @@ format with its checks, `messages` the compact form for short texts, `reference`
 in plain NumPy.
 
 Levels: "fast", "default", "max". `primed=False` starts empty: the honest line beside other
-compressors, and the better choice for data that is not text. `primed=None`, the default, means
-primed where the package holds the snapshot (scripts/train_codec.py makes it), and empty elsewhere.
+compressors, and the better choice for data that is not text.
 The first use compiles the predictor (some 20 seconds, kept on disk afterwards).
 
 Beside it stand codecs that use a network of `aelib.models`: `compress(data, model=lm)` predicts
@@ -34,7 +33,6 @@ from typing import Any, BinaryIO
 
 from aelib.codec.container import NAMES, read_stream, write_stream
 from aelib.codec.errors import Corrupt, CorruptFile, Truncated, WrongModel
-from aelib.codec.levels import choose
 from aelib.codec.messages import Messenger, compress_messages, decompress_messages
 from aelib.errors import AelibError, BadInput, UnknownName
 
@@ -67,17 +65,18 @@ GOLDEN = {
 }
 
 
-def compress(data: bytes | str, level: str = "default", *, primed: bool | None = None,
+def compress(data: bytes | str, level: str = "default", *, primed: bool = True,
              threads: int = 1, model: Any = None) -> bytes:  # fmt: skip
     """Compress bytes, or a str as UTF-8, to the bytes of an `.aec` file.
 
-    threads: segments of 16 MiB coded side by side. model: an `aelib.LanguageModel` that predicts
-    instead; level and primed then do not matter. Raises UnknownName for an unknown level.
+    threads: segments of 16 MiB coded side by side. model: an `aelib.LanguageModel` (transformer
+    or recurrent) that predicts instead; level and primed then do not matter. Raises UnknownName
+    for an unknown level.
     """
     raw = data.encode() if isinstance(data, str) else bytes(data)
     out = BytesIO()
     neural = _prepare(level, model)
-    write_stream(BytesIO(raw), out, level, choose(primed), len(raw), threads, model=neural)
+    write_stream(BytesIO(raw), out, level, primed, len(raw), threads, model=neural)
     return out.getvalue()
 
 
@@ -104,7 +103,7 @@ def _prepare(level: str, model: Any) -> Any:
 
 
 def compress_file(source: str | Path | BinaryIO, target: str | Path | BinaryIO,
-                  level: str = "default", *, primed: bool | None = None, threads: int = 1,
+                  level: str = "default", *, primed: bool = True, threads: int = 1,
                   force: bool = False, progress: Callable[[int], None] | None = None,
                   model: Any = None) -> None:  # fmt: skip
     """Compress a file or stream in constant memory; a path appears only when it is complete.
@@ -116,7 +115,7 @@ def compress_file(source: str | Path | BinaryIO, target: str | Path | BinaryIO,
 
     def work(a: BinaryIO, b: BinaryIO) -> None:
         length = os.stat(source).st_size if isinstance(source, str | Path) else None
-        write_stream(a, b, level, choose(primed), length, threads, progress, neural)
+        write_stream(a, b, level, primed, length, threads, progress, neural)
 
     _through(source, target, force, work)
 

@@ -40,9 +40,9 @@ def compress(
     output: Output = None,
     level: Annotated[str, typer.Option("--level", "-l", help="fast, default or max.")] = "default",
     primed: Annotated[
-        bool | None,
+        bool,
         typer.Option("--primed/--unprimed", help="Start from the English snapshot, or empty."),
-    ] = None,
+    ] = True,
     keep: Keep = True,
     force: Force = False,
     stats: Stats = False,

@@ -65,15 +65,10 @@ def shipped() -> Snapshot:
     """The snapshot that came with the package. Raises DataUnavailable if it is not there."""
     if not SNAPSHOT.exists():
         raise DataUnavailable(
-            "The codec's snapshot primed.npz is missing: run scripts/train_codec.py, or start "
+            "The codec's snapshot primed.npz is missing: install aelib again, or start "
             "unprimed (primed=False, --unprimed)."
         )
     return Snapshot()
-
-
-def choose(primed: bool | None) -> bool:
-    """None means: primed if the snapshot is there."""
-    return SNAPSHOT.exists() if primed is None else primed
 
 
 def _bits(length: int, most: int) -> int:

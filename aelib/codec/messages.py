@@ -19,9 +19,9 @@ from aelib.codec.container import (
     model_ident,
     start,
     unix_lines,
-)  # fmt: skip
+)
 from aelib.codec.errors import Corrupt, Truncated, WrongModel
-from aelib.codec.levels import LEVELS, choose
+from aelib.codec.levels import LEVELS
 from aelib.codec.predictor import Model
 from aelib.errors import BadInput
 
@@ -33,9 +33,9 @@ MOST = 1 << 20
 class Messenger:
     """Compresses many short messages with one predictor, reset before each."""
 
-    def __init__(self, level: str = "default", primed: bool | None = None,
+    def __init__(self, level: str = "default", primed: bool = True,
                  room: int = 1 << 12) -> None:  # fmt: skip
-        self.level, self.primed, self.room = level, choose(primed), room
+        self.level, self.primed, self.room = level, primed, room
         self._fresh = start(LEVELS[level], self.primed, room)
         self._model = self._fresh._replace(
             known=self._fresh.known.apart(),
@@ -95,21 +95,21 @@ def _arrays(model: Model) -> list[tuple[str, np.ndarray]]:
 
 
 def compress_messages(messages: Iterable[bytes | str], level: str = "default",
-                      primed: bool | None = None) -> list[bytes]:  # fmt: skip
+                      primed: bool = True) -> list[bytes]:  # fmt: skip
     """Each message as a frame of its own: any of them can be read without the others."""
     coder = Messenger(level, primed)
     return [coder.encode(message) for message in messages]
 
 
 def decompress_messages(frames: Iterable[bytes], level: str = "default",
-                        primed: bool | None = None) -> list[bytes]:  # fmt: skip
+                        primed: bool = True) -> list[bytes]:  # fmt: skip
     """The inverse of `compress_messages`, given the same level."""
     coder = Messenger(level, primed)
     return [coder.decode(frame) for frame in frames]
 
 
 def message_bits(messages: Iterable[bytes], level: str = "default",
-                 primed: bool | None = None) -> float:  # fmt: skip
+                 primed: bool = True) -> float:  # fmt: skip
     """Bits that the payloads of the messages would take, without writing them."""
     coder = Messenger(level, primed)
     none = np.zeros(0, np.uint8)

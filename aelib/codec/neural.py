@@ -45,16 +45,13 @@ class Network(Protocol):
     GOLDEN.
     """
 
+    table: np.ndarray  # (V, width) float32: vectors of the tokens; h times it are the logits
     window: int  # tokens after which it must start anew; 0: never
 
     def start(self, lanes: int) -> State: ...
 
     def read(self, ids: np.ndarray, state: State) -> np.ndarray:
         """The next token of each lane (lanes,) -> h (lanes, width); changes the state."""
-        ...
-
-    def output(self) -> np.ndarray:
-        """(width, V) float32: h times it are the logits of the next token."""
         ...
 
 
@@ -73,9 +70,6 @@ class Recurrent:
 
     def start(self, lanes: int) -> State:
         return {"h": [np.zeros((lanes, u.shape[0]), np.float32) for _, u, _ in self.grus]}
-
-    def output(self) -> np.ndarray:
-        return np.ascontiguousarray(self.table.T)
 
     def read(self, ids: np.ndarray, state: State) -> np.ndarray:
         x = self.table[ids]  # (lanes, width)
@@ -129,9 +123,6 @@ class Transformer:
         cos, sin = self.cos[t], self.sin[t]
         return np.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
 
-    def output(self) -> np.ndarray:
-        return np.ascontiguousarray(self.table.T)
-
     def read(self, ids: np.ndarray, state: State) -> np.ndarray:
         x, t = self.table[ids], state["t"]  # (lanes, width)
         for i, (g1, qkv, out, g2, up, down) in enumerate(self.blocks):
@@ -160,7 +151,7 @@ class Lanes:
 
     def __init__(self, network: Network, lanes: int) -> None:
         self.network, self.lanes = network, lanes
-        self.output = network.output()
+        self.output = np.ascontiguousarray(network.table.T)
         self.state = network.start(lanes)
         self.seen: list[np.ndarray] = []  # inputs since the window began
 

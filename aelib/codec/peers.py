@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from aelib import codec
-from aelib.codec.levels import choose
 
 Coder = Callable[[bytes], bytes]
 
@@ -116,8 +115,8 @@ def measure_zpaq(data: bytes) -> Result | None:
 def compare_model(data: bytes, name: str, model: Any) -> Result:
     """A language model as the predictor."""
     codec.decompress(codec.compress(b"warm up", model=model), model=model)  # compile
-    return measure(name, data, lambda d: codec.compress(d, model=model),
-                   lambda b: codec.decompress(b, model=model))  # fmt: skip
+    encode, decode = partial(codec.compress, model=model), partial(codec.decompress, model=model)
+    return measure(name, data, encode, decode)
 
 
 def compare_bytes(data: bytes, level: str = "default") -> Iterator[Result]:
@@ -126,7 +125,7 @@ def compare_bytes(data: bytes, level: str = "default") -> Iterator[Result]:
         yield measure(name, data, encode, decode)
     if zpaq := measure_zpaq(data):
         yield zpaq
-    for primed in (False, True) if choose(None) else (False,):
+    for primed in (False, True):
         codec.decompress(codec.compress(b"warm up", level, primed=primed))  # compile, read snapshot
         name = f"aelib {level} {'primed' if primed else 'unprimed'}"
         encode = partial(codec.compress, level=level, primed=primed)

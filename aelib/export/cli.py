@@ -21,7 +21,7 @@ def export(model: ModelName, web: Web = None, onnx: Onnx = None) -> None:
 
     **Examples**
 
-    `aelib export mine.keras --web mine.js` (then "Use your own model" on a page of the lab)
+    `aelib export mine.keras --web mine.js`
 
     `aelib export lm.keras --onnx lm.onnx`
     """

@@ -10,6 +10,7 @@ from keras import ops
 from aelib.errors import BadInput
 from aelib.models.language import LanguageModel
 from aelib.models.text import TextAutoencoder
+from aelib.writing import whole
 
 Tensor = Any
 
@@ -66,15 +67,9 @@ def _ids(length: int | None) -> keras.InputSpec:
 
 
 def _write(function: Any, signature: Any, path: Path) -> Path:
-    part = path.with_name(f".{path.stem}.part.onnx")
     if signature is not None:
         example = [ops.zeros((1, *(s or 8 for s in i.shape[1:])), i.dtype) for i in signature]
         function(*example)
-    try:
+    with whole(path) as part:
         function.export(part, format="onnx", input_signature=signature, verbose=False)
-        part.replace(path)
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path

@@ -23,6 +23,7 @@ from aelib.models.autoencoder import Autoencoder
 from aelib.models.language import LanguageModel
 from aelib.models.text import TextAutoencoder
 from aelib.models.variational import VariationalAutoencoder
+from aelib.writing import whole
 
 FORMAT = 1
 CLASSES = {
@@ -57,14 +58,8 @@ def to_web(
     head = f"{path.stem}: {name}, {manifest['parameters']:,} parameters, {dtype}; aelib.export"
     body = json.dumps(manifest, ensure_ascii=False, separators=(",", ":"))
     text = f'/* {head} */\n(globalThis.aelibModels ??= {{}})["{path.stem}"] = {body};\n'
-    part = path.with_name(path.name + ".part")
-    try:
+    with whole(path) as part:
         part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

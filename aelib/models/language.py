@@ -121,7 +121,8 @@ class LanguageModel(keras.Model):
 
     def call(self, ids: Tensor, training: bool | None = None) -> Tensor:
         """Logits for the token after each: (batch, T) -> (batch, T, V)."""
-        padded = ops.pad(ids, ((0, 0), (max(0, self.ngrams - 1), 0)), constant_values=PAD)
+        earlier = ((0, 0), (self.ngrams - 1, 0))
+        padded = ops.pad(ids, earlier, constant_values=PAD) if self.ngrams else ids
         h = self.core(self._inputs(ids, padded), training=training)  # (batch, T, width)
         return h @ ops.transpose(self.table.embeddings)
 

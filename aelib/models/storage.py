@@ -1,6 +1,5 @@
 """Writing and reading model files so that nothing half-written stays and nothing is unpickled."""
 
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import keras
 
 from aelib.errors import BadInput
+from aelib.writing import whole
 
 
 def save(write: Callable[..., None], path: str | Path, *args: Any, **kwargs: Any) -> None:
@@ -16,14 +16,8 @@ def save(write: Callable[..., None], path: str | Path, *args: Any, **kwargs: Any
     path = Path(path)
     if path.suffix != ".keras":
         raise BadInput(f"model files end in .keras: try {path.with_suffix('.keras').name}")
-    part = path.with_name(f".{path.stem}.part.keras")
-    try:
+    with whole(path) as part:
         write(part, *args, **kwargs)
-        os.replace(part, path)
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def load(path: str | Path, *kinds: Any) -> Any:

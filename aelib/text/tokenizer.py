@@ -15,6 +15,7 @@ import tokenizers as hf
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from aelib.errors import BadInput, UnknownName
+from aelib.writing import whole
 
 PAD, BOS, EOS, FIRST = 0, 1, 2, 3  # FIRST is the smallest id that stands for text
 # Characters outside the byte alphabet: no text can ever produce these three pieces.
@@ -111,10 +112,8 @@ class Tokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write JSON to `path` (through a temporary file)."""
-        path = Path(path)
-        part = path.with_name(path.name + ".part")
-        part.write_text(self.to_json(), encoding="utf-8")
-        part.replace(path)
+        with whole(path) as part:
+            part.write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
