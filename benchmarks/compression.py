@@ -19,6 +19,7 @@ import gzip
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,9 @@ def message_coders(prime: bytes) -> Iterator[tuple[str, Callable[[bytes], int]]]
     yield "zlib -9", lambda m: checked(m, zlib.compress(m, 9), zlib.decompress)
 
 
-def checked(message: bytes, packed: bytes, decode: Callable[[bytes], bytes]) -> int:
-    assert decode(packed) == message
+def checked(data: bytes, packed: bytes, decode: Callable[[bytes], bytes]) -> int:
+    """Bytes that `packed` takes; AssertionError if it does not give the data back."""
+    assert decode(packed) == data
     return len(packed)
 
 
@@ -149,11 +151,12 @@ def source(sizes: tuple[int, ...]) -> Iterator[Row]:
     for size in sizes:
         data = markov.sample(size, seed=1).encode()
         ideal = -markov.log2_prob(data.decode()) / size
-        for name, call in {
-            "aelib default unprimed": lambda d: codec.compress(d, primed=False),
-            "PPMd o6": peers.ppmd_encoder(pyppmd, 6),
-        }.items():
-            over = per_character(len(call(data)), data) - ideal
+        coders = {
+            "aelib default unprimed": (partial(codec.compress, primed=False), codec.decompress),
+            "PPMd o6": (peers.ppmd_encoder(pyppmd, 6), peers.ppmd_decoder(pyppmd, 6)),
+        }
+        for name, (encode, decode) in coders.items():
+            over = per_character(checked(data, encode(data), decode), data) - ideal
             yield {"part": "source", "bytes": size, "compressor": name, "ideal": round(ideal, 4),
                    "over_ideal": round(over, 4)}  # fmt: skip
 
