@@ -15,6 +15,7 @@ _SUBMODULES = (
 _CLASSES = {
     "TextAutoencoder": "aelib.models.text",
     "LanguageModel": "aelib.models.language",
+    "StyleEditor": "aelib.models.style",
     "TextEncoder": "aelib.latent",
 }
 

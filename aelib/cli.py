@@ -57,9 +57,9 @@ def load(name: str) -> Any:
     if not Path(name).exists():
         known = ", ".join(presets.available())
         raise UnknownName(f"{name!r} is neither a file nor a preset ({known})")
-    from aelib.models import LanguageModel, TextAutoencoder, storage
+    from aelib.models import LanguageModel, StyleEditor, TextAutoencoder, storage
 
-    return storage.load(name, TextAutoencoder, LanguageModel)
+    return storage.load(name, TextAutoencoder, LanguageModel, StyleEditor)
 
 
 def load_as(name: str, kind: str) -> Any:
@@ -275,6 +275,25 @@ def generate(
         raise BadInput("an autoencoder takes no prompt: leave it out, or use a language model")
     else:
         _emit(loaded.sample(n, seed, **sampling), None)
+
+
+@app.command()
+def restyle(
+    texts: Texts,
+    to: Annotated[int, typer.Option(help="Style 0 or 1; of `style`: 0 King James, 1 modern.")] = 1,
+    strength: Annotated[float, typer.Option(help="0 copies, 1 the likeliest, more: more.")] = 2.0,
+    model: Annotated[str, typer.Option(help="A preset, or a StyleEditor's .keras file.")] = "style",
+    out: Out = None,
+) -> None:
+    """The same texts in another style, one a line.
+
+    **Examples**
+
+    `echo "Thou hast said unto me." | aelib restyle -`
+
+    `aelib restyle modern.txt --to 0 --strength 4 --out old.txt`
+    """
+    _emit(load_as(model, "StyleEditor").edit(_lines(texts), to, strength), out)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import pytest
 
 from aelib import presets
 from aelib.errors import BadInput, UnknownName
-from aelib.models import LanguageModel, TextAutoencoder
+from aelib.models import LanguageModel, StyleEditor, TextAutoencoder
 
 LINES = ["the dog saw the sea.", "a cat ate the hat.", "the king had a dog."] * 70
 
@@ -31,7 +31,17 @@ def test_each_loads_within_two_seconds_of_cpu(name):
     started = time.process_time()
     model = presets.load(name)
     assert time.process_time() - started < 2
-    assert model.tokenizer.decode(model.tokenizer.encode(["Ünseen, 起初!"])) == ["Ünseen, 起初!"]
+    if name == "style":
+        assert model.edit("Ünseen, 起初!", 1, strength=0) == ["Ünseen, 起初!"]
+    else:
+        tokens = model.tokenizer
+        assert tokens.decode(tokens.encode(["Ünseen, 起初!"])) == ["Ünseen, 起初!"]
+
+
+def test_style_makes_old_words_modern():
+    editor = StyleEditor.from_preset("style")
+    assert editor.edit("He said unto him.", 1) == ["He said to him."]
+    assert "unto" in editor.edit("He said to him, Go.", 0, strength=2.0)[0]
 
 
 def test_sentences_come_back_exactly():

@@ -19,6 +19,7 @@ _HOME = {
     "Diffusion": "diffusion",
     "TextAutoencoder": "text",
     "LanguageModel": "language",
+    "StyleEditor": "style",
 }
 
 __all__ = list(_HOME)

@@ -40,7 +40,7 @@ def _folder(name: str) -> Path:
 
 
 def write(model: Any, folder: str | Path) -> None:
-    """Write a TextAutoencoder or LanguageModel as a preset folder (no card)."""
+    """Write a text model (see `aelib.models`) as a preset folder (no card)."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = model.get_config()
@@ -59,14 +59,14 @@ def write(model: Any, folder: str | Path) -> None:
 
 def read(folder: str | Path, kind: type[Model] | None = None) -> Any:
     """Rebuild the model of a preset folder. Nothing in it is ever executed."""
-    from aelib.models import LanguageModel, TextAutoencoder
+    from aelib.models import LanguageModel, StyleEditor, TextAutoencoder
 
     folder = Path(folder)
     try:
         head = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
         weights = load_file(folder / "weights.safetensors")
-        known = {c.__name__: c for c in (LanguageModel, TextAutoencoder)}
+        known = {c.__name__: c for c in (LanguageModel, StyleEditor, TextAutoencoder)}
         model = known[head["class"]].from_config({**head["config"], "tokenizer": tokenizer})
     except BadInput:
         raise
