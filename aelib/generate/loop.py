@@ -42,6 +42,8 @@ def choose(
     if nucleus or top_k:
         k = min(top_k or logits.shape[-1], logits.shape[-1])
         logits, ids = ops.top_k(logits, k)  # (batch, k), descending
+        if k == 1:
+            return ops.cast(ids[:, 0], "int32")
     p = ops.softmax(logits, axis=-1)
     if nucleus:
         before = ops.cumsum(p, axis=-1) - p
