@@ -75,7 +75,8 @@ def rows_of(options: Any) -> list[dict[str, Any]]:
     vae = aelib.TextAutoencoder.from_preset("sentences-vae")
     z = vae.encode(train[:4000])
     priors = {"prior N(0, I)": None, "Gaussian": latent.GaussianSampler(z),
-              "mixture of 20": latent.MixtureSampler(z, 20)}  # fmt: skip
+              "mixture of 20": latent.MixtureSampler(z, 20),
+              "flow": latent.FlowSampler(z, seed=seed)}  # fmt: skip
     for name, prior in priors.items():
         for t in TEMPERATURES:
             texts = vae.sample(n, seed=seed, prior=prior, temperature=t)

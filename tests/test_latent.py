@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from aelib.errors import BadInput, UnknownName
 from aelib.latent import (
     Direction,
+    FlowSampler,
     GaussianSampler,
     MixtureSampler,
     TextEncoder,
@@ -112,3 +113,45 @@ def test_text_encoder_in_a_pipeline():
     assert pipe[0].inverse_transform(z) == texts
     again = TextEncoder(model=pipe[0].model_).fit(texts)
     assert np.array_equal(again.transform(texts), z)
+
+
+def ring(n, seed):
+    """Points (n, 2) near a circle of radius two around (5, 0)."""
+    rng = np.random.default_rng(seed)
+    angle, radius = rng.uniform(0, 2 * np.pi, n), 2 + 0.2 * rng.standard_normal(n)
+    return np.stack([5 + radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+
+
+@pytest.fixture(scope="module")
+def ring_flow():
+    return FlowSampler(ring(2000, 0), epochs=40)
+
+
+def test_flow_density_integrates_to_one(ring_flow):
+    x, y = np.meshgrid(np.linspace(1, 9, 161), np.linspace(-4, 4, 161))
+    p = np.exp(ring_flow.log_density(np.stack([x.ravel(), y.ravel()], axis=1)))
+    assert p.sum() * 0.05**2 == pytest.approx(1, abs=0.02)
+
+
+def test_flow_finds_the_hole_that_a_gaussian_fills(ring_flow):
+    held, gauss = ring(1000, 1), GaussianSampler(ring(2000, 0))
+    assert ring_flow.log_density(held).mean() > gauss.log_density(held).mean() + 0.3
+    empty = [
+        np.linalg.norm(s.sample(1000, seed=0) - [5, 0], axis=1) < 1 for s in (ring_flow, gauss)
+    ]
+    assert empty[0].mean() < 0.5 * empty[1].mean()
+    assert np.array_equal(ring_flow.sample(5, seed=3), ring_flow.sample(5, seed=3))
+
+
+def test_flow_is_undone_by_its_inverse_and_knows_its_determinant(ring_flow):
+    x = RNG.standard_normal((4, 2)).astype("float32")
+    z, log_det = (np.asarray(a) for a in ring_flow.flow.forward(x))
+    assert np.allclose(ring_flow.flow.inverse(z), x, atol=1e-4)
+    eps = 1e-3
+    columns = [(np.asarray(ring_flow.flow.forward(x + eps * e)[0])
+                - np.asarray(ring_flow.flow.forward(x - eps * e)[0])) / (2 * eps)
+               for e in np.eye(2, dtype="float32")]  # fmt: skip
+    slopes = np.stack(columns, axis=-1)  # (4, 2, 2)
+    assert np.allclose(np.log(np.abs(np.linalg.det(slopes))), log_det, atol=0.02)
+    with pytest.raises(BadInput, match="hundred"):
+        FlowSampler(np.zeros((5, 2)))

@@ -2,10 +2,10 @@
 
 from aelib.latent.encoder import TextEncoder
 from aelib.latent.paths import interpolate
-from aelib.latent.samplers import GaussianSampler, MixtureSampler
+from aelib.latent.samplers import FlowSampler, GaussianSampler, MixtureSampler
 from aelib.latent.search import Direction, analogy, neighbours
 
 __all__ = [
-    "Direction", "GaussianSampler", "MixtureSampler", "TextEncoder", "analogy", "interpolate",
-    "neighbours",
+    "Direction", "FlowSampler", "GaussianSampler", "MixtureSampler", "TextEncoder", "analogy",
+    "interpolate", "neighbours",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ _HOME = {
     "VariationalAutoencoder": "variational",
     "GAN": "adversarial",
     "Diffusion": "diffusion",
+    "Flow": "flow",
     "TextAutoencoder": "text",
     "LanguageModel": "language",
     "StyleEditor": "style",
