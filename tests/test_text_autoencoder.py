@@ -385,3 +385,57 @@ def test_a_file_with_code_in_it_is_refused(tmp_path):
     keras.Sequential([keras.layers.Input((2,)), keras.layers.Lambda(lambda x: x * 2)]).save(path)
     with pytest.raises(BadInput, match="cannot be read"):
         TextAutoencoder.load(path)
+
+
+# Conditional models
+
+
+def told(n, seed=0):
+    """(sentence, label): the label decides the verb's form, nothing else does."""
+    rng = np.random.default_rng(seed)
+    pairs = [(f"{rng.choice(['cat', 'dog', 'king'])} {('saith', 'says')[label]} so .", label)
+             for label in rng.integers(0, 2, n)]  # fmt: skip
+    return [(text, int(label)) for text, label in pairs]
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    model = TextAutoencoder(4, "recurrent", "recurrent", "variational", classes=2, width=32, seed=1)
+    return model.fit(told(600), epochs=12, learning_rate=1e-2, patience=99, verbose=0)
+
+
+def test_the_label_changes_what_it_decides_and_nothing_else(conditional):
+    texts = [f"{who} saith so ." for who in ("cat", "dog", "king")]
+    for label, verb in enumerate(("saith", "says")):
+        out = conditional.reconstruct(texts, label=label)
+        assert all(f" {verb} " in text for text in out)
+        mixed = conditional.decode(conditional.encode(texts), label=[label, 1 - label, label])
+        assert [verb in t.split() for t in mixed] == [True, False, True]
+    right, wrong = told(50, seed=1), [(text, 1 - label) for text, label in told(50, seed=1)]
+    assert conditional.score(right)["nll"] < conditional.score(wrong)["nll"] - 3
+    assert all(" says " in text for text in conditional.sample(5, seed=0, label=1))
+
+
+def test_conditional_models_come_back_from_disk(conditional, tmp_path):
+    conditional.save(tmp_path / "c.keras")
+    again = TextAutoencoder.load(tmp_path / "c.keras")
+    assert again.reconstruct("dog saith so .", label=1) == conditional.reconstruct(
+        "dog saith so .", label=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.reconstruct("dog saith so ."), "say which of 2 classes"),
+        (lambda m: m.reconstruct("dog saith so .", label=2), "no label 2"),
+        (lambda m: m.fit(["a text"]), "pairs, labels from 0 to 1"),
+        (lambda m: m.score([("x", 7)]), "pairs, labels from 0 to 1"),
+        (lambda m: TextAutoencoder(classes=2).fit(told(9), verbose=0), "autoregressive decoder"),
+        (lambda m: TextAutoencoder(8).fit(["a b"] * 9, seconds=0).decode(np.zeros(8), label=1),
+         "no label 1"),
+    ],
+)  # fmt: skip
+def test_conditional_refusals(conditional, call, message):
+    with pytest.raises(BadInput, match=message):
+        call(conditional)

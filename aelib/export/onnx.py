@@ -32,7 +32,8 @@ def to_onnx(model: Any, path: str | Path) -> list[Path]:
     LanguageModel      PATH: ids (batch, T) int32 -> logits (batch, T, V); T is the context for qrnn
     TextAutoencoder    NAME.encoder.onnx: ids (batch, length) -> z (batch, k), the posterior mean;
                        NAME.decoder.onnx: z and ids (batch, length) -> teacher-forced logits, for
-                       autoregressive decoders (binding reads in rounds and has no such file)
+                       autoregressive decoders (binding reads in rounds and has no such file);
+                       of conditional models z is followed by the label's one-hot vector
     Keras models       PATH: their own call
 
     Raises BadInput without the packages or for a PATH that does not end in .onnx.
@@ -53,7 +54,7 @@ def to_onnx(model: Any, path: str | Path) -> list[Path]:
 def _both(model: TextAutoencoder, path: Path) -> list[Path]:
     model._ready()
     ids = _ids(model.length)
-    z = keras.InputSpec(dtype="float32", shape=(None, model.latent_dim), name="z")
+    z = keras.InputSpec(dtype="float32", shape=(None, model.latent_dim + model.classes), name="z")
     encode = _Function(model, lambda x: model.bottleneck.code(model.encoder(x)))
     files = [_write(encode, [ids], path.with_suffix(".encoder.onnx"))]
     if model.decoder.autoregressive:

@@ -54,6 +54,8 @@ def to_web(
     name = type(model).__name__
     if CLASSES.get(name) is not type(model):
         raise BadInput(f"a {name} does not run in the browser: choose {', '.join(CLASSES)}")
+    if getattr(model, "classes", 0):
+        raise BadInput("conditional models do not run in the browser yet")
     manifest = _manifest(model, dtype, extra)
     head = f"{path.stem}: {name}, {manifest['parameters']:,} parameters, {dtype}; aelib.export"
     body = json.dumps(manifest, ensure_ascii=False, separators=(",", ":"))

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from aelib.errors import UnknownName
+from aelib.errors import BadInput, UnknownName
 from aelib.generate import Sampler, generate
 from aelib.models.binding import BindingDecoder, BindingEncoder, Codebook
 from aelib.models.cores import Block, RecurrentCore, RMSNorm, TransformerCore
@@ -38,9 +38,11 @@ def make(vocabulary: int, size: int, options: dict[str, Any]) -> tuple[Any, Any]
     else:
         encoder = SequenceEncoder(vocabulary, size, width, options["encoder"], seed)
     if options["decoder"] == "binding":
+        if options["classes"]:
+            raise BadInput("classes need an autoregressive decoder, such as recurrent or lstm")
         return encoder, BindingDecoder(book, candidates=options["candidates"])
     decoder = SequenceDecoder(
-        vocabulary, latent, width, options["length"], options["decoder"],
+        vocabulary, latent + options["classes"], width, options["length"], options["decoder"],
         options["word_dropout"], options["candidates"], seed, dropout=options["dropout"],
         skip=options["skip"],
     )  # fmt: skip

@@ -40,6 +40,9 @@ class TextAutoencoder(keras.Model):
     dropout           on the decoder's inputs and outputs
     word_dropout      share of the decoder's input words that are hidden (autoregressive decoders)
     levels            values of each latent dimension of the quantised kind
+    classes           above 0 the decoder is told which of so many classes a text belongs to
+                      (conditional; Sohn et al., 2015): `fit` and `score` take (text, label) pairs,
+                      `decode`, `reconstruct`, `interpolate` and `sample` a `label`
 
     It is a plain `keras.Model` over token ids (batch, T): calling it gives the loss's parts,
     {"nll": (batch,), "kl": (batch, k)} in nats per sentence and what the kind adds, and
@@ -62,6 +65,7 @@ class TextAutoencoder(keras.Model):
         posterior: str = "gaussian",
         min_rate: float = 0.1,
         levels: int = 8,
+        classes: int = 0,
         skip: bool = False,
         dropout: float = 0.0,
         word_dropout: float = 0.0,
@@ -79,11 +83,11 @@ class TextAutoencoder(keras.Model):
             "latent_dim": latent_dim, "encoder": encoder, "decoder": decoder, "kind": kind,
             "tokens": tokens, "vocabulary": vocabulary, "length": length, "width": width,
             "free_bits": free_bits, "free_per": free_per, "posterior": posterior,
-            "min_rate": min_rate, "levels": levels, "skip": skip, "dropout": dropout,
-            "word_dropout": word_dropout, "noise_rate": noise_rate, "candidates": candidates,
-            "seed": seed,
+            "min_rate": min_rate, "levels": levels, "classes": classes, "skip": skip,
+            "dropout": dropout, "word_dropout": word_dropout, "noise_rate": noise_rate,
+            "candidates": candidates, "seed": seed,
         }  # fmt: skip
-        self.latent_dim, self.kind, self.seed = latent_dim, kind, seed
+        self.latent_dim, self.kind, self.classes, self.seed = latent_dim, kind, classes, seed
         self.beta = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(beta), trainable=False, name="beta"
         )
@@ -107,7 +111,7 @@ class TextAutoencoder(keras.Model):
         self.encoder, self.decoder = networks.make(tokenizer.size, size, self.options)
         self.bottleneck.build((None, size))
         self.encoder.build((None, self.length))
-        self.decoder.build((None, self.latent_dim))
+        self.decoder.build((None, self.latent_dim + self.classes))
         self.built = True
 
     @property
@@ -125,11 +129,22 @@ class TextAutoencoder(keras.Model):
     def call(self, ids: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         """The loss's parts, nats per sentence: {"nll": (batch,), "kl": (batch, k), ...}.
 
-        `ids` is (batch, T), or a pair (input, target) of such.
+        `ids` is (batch, T), a pair (input, target) of such, or with classes (input, target, label).
         """
-        ids, targets = ids if isinstance(ids, (tuple, list)) else (ids, ids)
+        ids, targets, *label = ids if isinstance(ids, (tuple, list)) else (ids, ids)
         z, parts = self.bottleneck(self.encoder(ids, training=training), training=training)
-        return {"nll": self.decoder.nll(z, targets, training=training), **parts}
+        told = self._told(z, *label)
+        return {"nll": self.decoder.nll(told, targets, training=training), **parts}
+
+    def _told(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """What the decoder gets: z, with classes followed by the label's one-hot vector."""
+        if not self.classes:
+            return z
+        if label is None:
+            raise BadInput(
+                f"this model is conditional: say which of {self.classes} classes, label="
+            )
+        return ops.concatenate([z, ops.one_hot(label, self.classes, dtype=z.dtype)], axis=-1)
 
     def objective(self, parts: dict[str, Tensor], training: bool = True) -> Tensor:
         """What is minimised, from the parts that `call` gives: nats per sentence, a scalar."""
@@ -167,17 +182,20 @@ class TextAutoencoder(keras.Model):
     ) -> "TextAutoencoder":
         """Train on sentences: a path, an open file (one a line) or a list. Returns the model.
 
+        A conditional model takes lists of (text, label) pairs.
+
         The first call learns the tokenizer, too. 5 % of the texts are held out for early stopping
         unless `validation` gives others. `seconds` is a budget of CPU time that replaces `epochs`;
         0 learns the vocabulary and the word counts alone (enough for binding at latent 256).
         Early stopping looks at `monitor`: "val_nll", for the variational kind "val_bound" (−ELBO).
         `model.history.history` holds the curves, in nats per sentence. Call it again to go on.
         """
-        lines = read_lines(texts)
+        rows = self._rows(texts)
         if validation is None:
-            lines, held = training.split_off(lines, seed=self.seed)
+            rows, held = training.split_off(rows, seed=self.seed)
         else:
-            held = read_lines(validation)
+            held = self._rows(validation)
+        lines, labels = self._unzip(rows)
         if self.tokenizer is None:
             self._learn_vocabulary(lines)
         ids = self.ids(lines)
@@ -188,7 +206,9 @@ class TextAutoencoder(keras.Model):
             self.compile(optimizer=keras.optimizers.Adam(learning_rate, beta_2=0.99, clipnorm=5.0))
         if seconds is not None and seconds <= 0:
             return self
-        batches = training.Batches(ids, batch_size, self.seed, corrupt=self._corrupt())
+        batches = training.Batches(
+            ids, batch_size, self.seed, corrupt=self._corrupt(), labels=labels
+        )
         steps = epochs * len(batches) + int(self.optimizer.iterations)
         extra: list[Any] = [training.Budget(seconds, steps)]
         if held:
@@ -197,10 +217,30 @@ class TextAutoencoder(keras.Model):
             ))  # fmt: skip
         super().fit(
             batches, epochs=epochs if seconds is None else 10_000, verbose=verbose,
-            validation_data=training.Batches(self.ids(held), 100, shuffle=False) if held else None,
+            validation_data=self._evaluation(held) if held else None,
             callbacks=[*extra, *callbacks],
         )  # fmt: skip
         return self
+
+    def _rows(self, texts: Any) -> list[Any]:
+        """Lines, or checked (text, label) pairs."""
+        if not self.classes:
+            return read_lines(texts)
+        rows = list(texts)
+        if not all(isinstance(r, tuple) and len(r) == 2 and r[1] in range(self.classes)
+                   for r in rows):  # fmt: skip
+            raise BadInput(f"give (text, label) pairs, labels from 0 to {self.classes - 1}")
+        return rows
+
+    def _unzip(self, rows: list[Any]) -> tuple[list[str], np.ndarray | None]:
+        """Texts, and labels (n,) if there are classes."""
+        if not self.classes:
+            return rows, None
+        return [text for text, _ in rows], np.array([label for _, label in rows], np.int32)
+
+    def _evaluation(self, rows: list[Any]) -> Any:
+        lines, labels = self._unzip(rows)
+        return training.Batches(self.ids(lines), 100, shuffle=False, labels=labels)
 
     def _monitor(self) -> str:
         return "val_bound" if self.kind == "variational" else "val_nll"
@@ -223,7 +263,7 @@ class TextAutoencoder(keras.Model):
         if not self.decoder.autoregressive:
             raise BadInput("a binding decoder shares its vectors with the encoder: no reset")
         _, fresh = networks.make(size, self.bottleneck.size, self.options)
-        fresh.build((None, self.latent_dim))
+        fresh.build((None, self.latent_dim + self.classes))
         for old, new in zip(self.decoder.trainable_weights, fresh.trainable_weights, strict=True):
             old.assign(new)
         if self.compiled:
@@ -236,6 +276,8 @@ class TextAutoencoder(keras.Model):
         The softmax is full. The mean is the ELBO, `aelib.measure.iw_nll` the tighter bound; `most`
         sentences are decoded at a time.
         """
+        if self.classes:
+            raise BadInput("importance weights of conditional models are not there yet")
         mean, logvar = self.posterior(ids)
         at_once = max(1, min(samples, most // len(ids)))
         rows: list[np.ndarray] = []
@@ -272,18 +314,30 @@ class TextAutoencoder(keras.Model):
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.latent_dim), np.float32)
 
-    def decode(self, z: Any, batch_size: int = 64, **options: Any) -> list[str]:
+    def decode(
+        self, z: Any, batch_size: int = 64, label: int | Sequence[int] | None = None, **options: Any
+    ) -> list[str]:
         """Latents (n, latent_dim) to sentences, greedily and free-running.
 
         Autoregressive decoders take temperature, top_k, top_p and seed; binding takes sweeps.
+        Conditional models need a `label`: one for all, or one for each.
         """
-        z = self._checked(z)
+        z = self._labelled(self._checked(z), label)
         texts: list[str] = []
         for i in range(0, len(z), batch_size):
             rows = np.resize(z[i : i + batch_size], (min(batch_size, len(z)), z.shape[1]))
             ids = self.decoder.generate(ops.convert_to_tensor(rows), **options)
             texts += self._ready().decode(ids[: len(z) - i])
         return texts
+
+    def _labelled(self, z: np.ndarray, label: int | Sequence[int] | None) -> np.ndarray:
+        """z with its labels' one-hot vectors, (n, latent_dim + classes)."""
+        if label is None:
+            return ops.convert_to_numpy(self._told(z))
+        labels = np.broadcast_to(np.asarray(label), (len(z),))
+        if not self.classes or not np.isin(labels, range(self.classes)).all():
+            raise BadInput(f"no label {label!r}: this model has {self.classes} classes")
+        return ops.convert_to_numpy(self._told(z, labels))
 
     def _checked(self, z: Any) -> np.ndarray:
         self._ready()
@@ -320,7 +374,7 @@ class TextAutoencoder(keras.Model):
             options.setdefault("seed", seed)
         return self.decode(z, **options)
 
-    def score(self, texts: Sequence[str] | str, batch_size: int = 100) -> dict[str, float]:
+    def score(self, texts: Sequence[Any] | str, batch_size: int = 100) -> dict[str, float]:
         """How well the texts come back: exact and token accuracy free-running, NLL, characters.
 
         exact           share of sentences that come back letter for letter
@@ -329,14 +383,17 @@ class TextAutoencoder(keras.Model):
         kl              nats per sentence (0 unless variational)
         bits_per_character   nll / (ln 2 · characters); a bound only for the variational kind
         """
-        texts = [texts] if isinstance(texts, str) else list(texts)
-        if not texts:
+        rows = [texts] if isinstance(texts, str) else list(texts)
+        if not rows:
             raise BadInput("there is nothing to score: give at least one text")
+        texts, labels = self._unzip(self._rows(rows) if self.classes else rows)
         ids = self.ids(texts)
-        back = self.reconstruct(texts)
+        back = self.reconstruct(texts, label=labels)
         again = self._ready().encode(back, ids.shape[1])
         real = ids != 0
-        parts = [self(ids[i : i + batch_size]) for i in range(0, len(ids), batch_size)]
+        given = (ids, ids) if labels is None else (ids, ids, labels)
+        parts = [self(tuple(a[i : i + batch_size] for a in given))
+                 for i in range(0, len(ids), batch_size)]  # fmt: skip
         nll = np.concatenate([ops.convert_to_numpy(p["nll"]) for p in parts])
         kl = np.concatenate([ops.convert_to_numpy(ops.sum(p["kl"], -1)) for p in parts])
         characters = sum(map(len, texts)) + len(texts)  # each text pays for its end

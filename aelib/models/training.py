@@ -15,16 +15,18 @@ class Batches(keras.utils.PyDataset):
     """Rows of ids (n, T) in batches of about equal length, cut to a multiple of `step` tokens.
 
     The order is drawn anew for every epoch from `seed` and the epoch's number. `corrupt` makes
-    the input from the target: (ids, seed) -> ids; the model then gets the pair of both.
+    the input from the target: (ids, seed) -> ids; the model then gets the pair of both. With
+    `labels` (n,) it gets (input, target, labels).
     """
 
     def __init__(
         self, ids: np.ndarray, size: int = 64, seed: int = 0, shuffle: bool = True, step: int = 8,
         corrupt: Callable[[np.ndarray, int], np.ndarray] | None = None,
+        labels: np.ndarray | None = None,
     ):  # fmt: skip
         super().__init__()
         self.ids, self.size, self.seed, self.step = ids, size, seed, step
-        self.shuffle, self.corrupt = shuffle, corrupt
+        self.shuffle, self.corrupt, self.labels = shuffle, corrupt, labels
         self.lengths = (ids != PAD).sum(axis=1)
         self.epoch = -1
         self.on_epoch_end()
@@ -54,10 +56,12 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, i: int) -> Any:
         rows = self.batches[i]
         ids = self.ids[rows, : self._width(rows)]
-        if self.corrupt is None:
-            return ids, ids
-        seed = self.seed * 1_000_003 + self.epoch * len(self) + i
-        return (self.corrupt(ids, seed), ids), ids
+        seen = ids
+        if self.corrupt is not None:
+            seen = self.corrupt(ids, self.seed * 1_000_003 + self.epoch * len(self) + i)
+        if self.labels is not None:
+            return (seen, ids, self.labels[rows]), ids
+        return (ids if self.corrupt is None else (seen, ids)), ids
 
 
 class Budget(keras.callbacks.Callback):
