@@ -439,3 +439,9 @@ def test_conditional_models_come_back_from_disk(conditional, tmp_path):
 def test_conditional_refusals(conditional, call, message):
     with pytest.raises(BadInput, match=message):
         call(conditional)
+
+
+def test_a_sentence_that_is_too_long_is_cut_with_a_warning(binding):
+    long = " ".join(WORDS * 20)
+    with pytest.warns(UserWarning, match="1 of 2 texts have more than"):
+        assert binding.encode([long, TRAIN[0]]).shape == (2, 96)

@@ -28,7 +28,10 @@ class Windows(keras.utils.PyDataset):
     def __init__(self, stream: np.ndarray, context: int, size: int, steps: int, seed: int = 0):
         super().__init__()
         if len(stream) < context + 2:
-            raise BadInput(f"{len(stream)} tokens are fewer than one window of {context}")
+            raise BadInput(
+                f"{len(stream)} tokens are fewer than one window of {context}: give more text or a "
+                "smaller context"
+            )
         self.stream, self.context, self.size, self.steps = stream, context, size, steps
         self.seed, self.epoch = seed, 0
 

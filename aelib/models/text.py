@@ -302,7 +302,7 @@ class TextAutoencoder(keras.Model):
         return self.tokenizer
 
     def ids(self, texts: Sequence[str]) -> np.ndarray:
-        """Token ids (n, length) int32; a sentence that is too long is cut."""
+        """Token ids (n, length) int32; a sentence that is too long is cut, with a warning."""
         return self._ready().encode(texts, self.length)
 
     def encode(self, texts: Sequence[str] | str, batch_size: int = 256) -> np.ndarray:

@@ -5,6 +5,7 @@ Text becomes UTF-8 bytes, and every vocabulary holds all 256 bytes, so no token 
 """
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -70,10 +71,18 @@ class Tokenizer:
     def encode(self, texts: str | Iterable[str], length: int | None = None) -> np.ndarray:
         """Ids with end token and padding, (n, T) int32; T is `length`, or the longest text's.
 
-        A text of more than `length` - 1 tokens keeps the first `length` - 1, then the end token.
+        A text of more than `length` - 1 tokens keeps the first `length` - 1, then the end token;
+        a warning says how many were cut.
         """
         rows = self.ids([texts] if isinstance(texts, str) else texts)
         length = length or max(map(len, rows), default=0) + 1
+        cut = sum(len(row) >= length for row in rows)
+        if cut:
+            warnings.warn(
+                f"{cut} of {len(rows)} texts have more than {length - 1} tokens and were cut: "
+                "make a model with a larger length",
+                stacklevel=4,
+            )
         out = np.full((len(rows), length), PAD, np.int32)
         for line, row in zip(out, rows, strict=True):
             kept = row[: length - 1]
