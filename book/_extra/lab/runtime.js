@@ -192,11 +192,14 @@ function load(file, simd = true) {
   return Object.assign(new kind(file, new Weights(file, simd)), { file, extra: file.extra });
 }
 
-/* The manifest in the text of an exported script; nothing in it is run. */
+/* The manifest in the text of an exported script, or as JSON alone; nothing in it is run. */
 function parse(text) {
-  const found = /\] = (\{.*\});\s*$/s.exec(text);
-  if (!found) throw new Error("no exported model: write one with aelib export MODEL --web FILE.js");
-  return JSON.parse(found[1]);
+  const found = /\] = (\{.*\});\s*$/s.exec(text)?.[1] ?? text;
+  let file = null;
+  try { file = JSON.parse(found); } catch { /* said below */ }
+  if (typeof file?.weights !== "string")
+    throw new Error("no exported model: write one with aelib export MODEL --web FILE.js");
+  return file;
 }
 
 const aelib = { load, parse, models, Dense, RMSNorm, sigmoid, softmax };

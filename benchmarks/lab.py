@@ -1,0 +1,106 @@
+"""The lab's pages in Chromium: what they weigh, how soon they work, how fast they compute.
+
+    python benchmarks/lab.py        python benchmarks/lab.py --quick
+
+Needs the built site (`make book`) and Chromium. Weights are bytes of a first visit: `gzip` as a
+static host sends them, `own` the lab's scripts and models as they are. Times are CPU-seconds of
+the page's main thread, so that a busy machine gives the same figures: `start` from navigation
+until the instrument is live, rates per CPU-second.
+"""
+
+import argparse
+import functools
+import gzip
+import http.server
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import common
+
+SITE = Path(__file__).resolve().parent.parent / "_build" / "html"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+RATES = {
+    "writer": ("characters", """n => { const m = aelib.load("writer");
+        m.generate("In the ", n, { temperature: 0.7, topP: 0.95 }); }""", 1000),
+    "compressor": ("characters coded", """n => { const m = aelib.load("reader");
+        const ids = m.tokenizer.encode(m.extra.example.text).slice(0, n);
+        coder.finish(coder.compress(new coder.Network(m), ids)); }""", 300),
+    "piano": ("sentences decoded", """n => { const m = aelib.load("sentences");
+        const z = m.encode(m.extra.pair[0]); for (let i = 0; i < n; i++) m.decode(z); }""", 30),
+    "bottleneck": ("sentences decoded", """n => { const m = aelib.load("bottleneck-256");
+        const z = m.encode(aelibData.bottleneck.sentence);
+        for (let i = 0; i < n; i++) m.decode(z); }""", 30),
+    "digits": ("epochs trained", """n => { const net = new tiny.Tiny("mse"), text = atob(
+        aelibData.digits.images), xs = Array.from({ length: aelibData.digits.train }, (_, i) =>
+        Float32Array.from({ length: 64 }, (_, j) => text.charCodeAt(64 * i + j) / 16));
+        for (let i = 0; i < n; i++) net.epoch(xs); }""", 20),
+}  # fmt: skip
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def cpu(session: Any) -> float:
+    """CPU-seconds that the page's main thread has spent in tasks."""
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return next(m["value"] for m in metrics if m["name"] == "TaskDuration")
+
+
+def measure(browser: Any, base: str, name: str, repeats: int) -> dict[str, Any]:
+    context = browser.new_context()
+    page, asked = context.new_page(), []
+    session = context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    page.on("request", lambda request: asked.append(request.url.split("?")[0]))
+    page.goto(f"{base}/book/lab/{name}.html")
+    page.locator(".lab").scroll_into_view_if_needed()
+    page.wait_for_selector('.lab[data-state="live"]', timeout=120_000)
+    start = cpu(session)
+    page.wait_for_timeout(1000)
+    what, script, n = RATES[name]
+    rates = []
+    for _ in range(repeats):
+        before = cpu(session)
+        page.evaluate(script, n)
+        rates.append(n / (cpu(session) - before))
+    context.close()
+    paths = [SITE / url.removeprefix(base + "/") for url in dict.fromkeys(asked)]
+    paths = [path for path in paths if path.is_file()]
+    own = [path for path in paths if path.is_relative_to(SITE / "lab")]
+    return {
+        "page": name,
+        "gzip_bytes": sum(len(gzip.compress(path.read_bytes())) for path in paths),
+        "own_bytes": sum(path.stat().st_size for path in own),
+        "start_cpu_s": round(start, 2),
+        "per_cpu_s": round(max(rates), 1),
+        "of": what,
+    }
+
+
+def main() -> None:
+    def more(_: argparse.ArgumentParser) -> None:
+        pass
+
+    options = common.arguments(__doc__, more)
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    handler = functools.partial(Quiet, directory=SITE)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+            base = f"http://127.0.0.1:{server.server_port}"
+            repeats = 1 if options.quick else 3
+            rows = [measure(browser, base, name, repeats) for name in RATES]
+            browser.close()
+        server.shutdown()
+    common.write("lab", options, rows)
+
+
+if __name__ == "__main__":
+    main()
