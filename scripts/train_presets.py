@@ -66,7 +66,9 @@ def sentences(given: argparse.Namespace, seconds: float) -> tuple[object, str]:
 
 Learned from {len(texts):,} sentences{also}: {model.tokenizer.size:,} byte-pair tokens and their
 frequencies. The vectors are random signs and permutations made from the seed; no gradient step
-was taken. The decoder is approximate message passing. Sentences of up to 47 tokens; any Unicode.
+was taken. The decoder is approximate message passing. Sentences of up to 47 tokens. The
+tokenizer spells any Unicode; text far from the training sentences, such as Chinese, often fails to
+come back.
 
 {table}
 
