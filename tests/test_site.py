@@ -198,7 +198,7 @@ def test_every_cell_was_run(path):
     cache = get_cache(str(newest))
     source = nbformat.read((SITE.parents[1] / path).with_suffix(".ipynb"), 4)
     cells = cache.get_cache_bundle(cache.match_cache_notebook(source).pk).nb.cells
-    assert (SITE / path).read_text(encoding="utf-8").count("cell_output") >= 3
+    assert (SITE / path).read_text(encoding="utf-8").count("cell_output") >= 1
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     assert code and all(cell["execution_count"] for cell in code)
     assert not [o for cell in code for o in cell["outputs"] if o["output_type"] == "error"]
