@@ -242,7 +242,7 @@ def interpolate(
 ) -> None:
     """Sentences on the way from A to B in latent space.
 
-    **Example** `aelib interpolate vae.keras "He went up to the city." "They were afraid."`
+    **Example** `aelib interpolate sentences-vae "He went up to the city." "They were afraid."`
     """
     _emit(load_as(model, "TextAutoencoder").interpolate(a, b, steps, path), None)
 
@@ -263,9 +263,9 @@ def generate(
 
     **Examples**
 
-    `aelib generate lm.keras "The people" --length 100 --temperature 0.7 --seed 1`
+    `aelib generate lm-small "The people" --length 100 --temperature 0.7 --seed 1`
 
-    `aelib generate vae.keras -n 5`
+    `aelib generate sentences-vae -n 5`
     """
     loaded = load(model)
     sampling: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
@@ -329,7 +329,7 @@ def evaluate(
 
     `aelib evaluate sentences --data heldout.txt`
 
-    `aelib evaluate lm.keras --data book.txt --stream`
+    `aelib evaluate lm-small --data book.txt --stream`
     """
     lines = _lines(data)
     loaded = load(model)

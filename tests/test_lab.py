@@ -5,14 +5,11 @@ Values of the page are compared with those of the Keras model that holds the sam
 model is in test_export.py.
 """
 
-import functools
 import gzip
-import http.server
 import json
 import os
 import shutil
 import subprocess
-import threading
 from pathlib import Path
 
 import book_lab
@@ -29,9 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SITE = Path(os.environ.get("AELIB_SITE", ROOT / "_build" / "html"))  # another: build_book --only
 LAB = ROOT / "book" / "_extra" / "lab"
 MODELS = LAB / "models"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NODE = shutil.which("node")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 NAMES = ("piano", "bottleneck", "compressor", "writer", "digits")
 MOST = 2_000_000  # bytes a page, as a static host sends them (text compressed)
 
@@ -44,36 +39,17 @@ def site(test):
         pytest.mark.skipif(
             not (SITE / "book" / "lab").exists(), reason="no built lab: run `make book` first"
         ),
-        pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
         pytest.mark.site,
     ):
         test = mark(test)
     return test
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
-def bases():
+def bases(served):
     """Addresses of the built site: served from this process, and on disk."""
-    handler = functools.partial(Quiet, directory=SITE)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield {"http": f"http://127.0.0.1:{server.server_port}", "file": f"file://{SITE}"}
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+    with served(SITE) as address:
+        yield {"http": address, "file": f"file://{SITE}"}
 
 
 class Lab:
@@ -202,10 +178,12 @@ def test_piano(lab):
         ends = model.encode(known["pair"])
         middle = model.decode((0.6 * ends[0] + 0.4 * ends[1])[None].astype(np.float32))[0]
         assert page.locator('[data-role="between"]').inner_text() == middle
-        for dimension in range(1, min(128, model.latent_dim) + 1):
-            set_value(page, "Dimension", dimension)
-            set_value(page, "Its value", 3 if dimension % 2 else -3)
-        assert text.inner_text() != known["back"][0]
+        turned = model.encode(known["pair"][:1])
+        for i in range(min(24, model.latent_dim)):
+            turned[0, i] = known.get("span", 3) * (-1) ** i
+            set_value(page, "Dimension", i + 1)
+            set_value(page, "Its value", turned[0, i])
+        assert text.inner_text() == model.decode(turned)[0] != known["back"][0]
         page.get_by_role("button", name="Back to my sentence").click()
         assert text.inner_text() == known["back"][0]
     page.get_by_role("button", name="Show every sentence on the way").click()

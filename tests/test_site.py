@@ -1,9 +1,5 @@
 """The built site in a browser, page by page: nothing from outside, no error, readable by all."""
 
-import functools
-import http.server
-import shutil
-import threading
 from pathlib import Path
 
 import nbformat
@@ -11,43 +7,21 @@ import pytest
 from jupyter_cache import get_cache
 
 SITE = Path(__file__).resolve().parent.parent / "_build" / "html"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PAGES = sorted(str(p.relative_to(SITE)) for p in (SITE / "book").rglob("*.html"))
 NOTEBOOKS = [p for p in PAGES if (SITE / "_sources" / p).with_suffix(".ipynb").exists()]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 pytestmark = [
     pytest.mark.site,
     pytest.mark.skipif(not PAGES, reason="no built site: run `make book` first"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
 ]
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
-def site():
-    """Address of the built site, served from this process."""
-    handler = functools.partial(Quiet, directory=SITE)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+def site(served):
+    """Address of the built site."""
+    with served(SITE) as address:
+        yield address
 
 
 class Visit:

@@ -202,7 +202,17 @@ function parse(text) {
   return file;
 }
 
-const aelib = { load, parse, models, Dense, RMSNorm, sigmoid, softmax };
+/* Uniform numbers in [0, 1) from a seed (mulberry32). */
+function random(seed) {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const aelib = { load, parse, models, Dense, RMSNorm, random, sigmoid, softmax };
 if (typeof module === "object") module.exports = aelib;
 else root.aelib = aelib;
 })(globalThis);

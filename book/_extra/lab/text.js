@@ -3,7 +3,7 @@
 (function (root) {
 "use strict";
 const aelib = typeof require === "function" ? require("./runtime.js") : root.aelib;
-const { Dense, RMSNorm, sigmoid, softmax } = aelib;
+const { Dense, RMSNorm, random, sigmoid, softmax } = aelib;
 const PAD = 0, BOS = 1, EOS = 2, FIRST = 3, fround = Math.fround;
 
 // ------------------------------------------------------------------------------------ layers
@@ -245,16 +245,6 @@ class Tokenizer {
 
 // ------------------------------------------------------------------------------- generation
 
-/* Uniform numbers in [0, 1) from a seed (mulberry32). */
-function random(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /* What may come next: [{id, p}], p after temperature, top-k and top-p; likeliest first if cut. */
 function choices(logits, { temperature = 1, topK = 0, topP = 1 } = {}) {
   const scaled = Array.from(logits, v => v / Math.max(temperature, 1e-4));
@@ -479,6 +469,6 @@ class TextAutoencoder {
 }
 
 Object.assign(aelib.models, { LanguageModel, TextAutoencoder });
-Object.assign(aelib, { Tokenizer, random, choices, pick, PAD, BOS, EOS, FIRST });
+Object.assign(aelib, { Tokenizer, choices, pick, PAD, BOS, EOS, FIRST });
 if (typeof module === "object") module.exports = aelib;
 })(globalThis);

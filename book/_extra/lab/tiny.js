@@ -6,6 +6,7 @@
    Losses are means over pixels; d(x, x̂) is the derivative by x̂ of one pixel's. */
 (function (root) {
 "use strict";
+const { random } = typeof require === "function" ? require("./runtime.js") : root.aelib;
 const LOSSES = {
   mse: { value: (x, y) => (x - y) ** 2, slope: (x, y) => 2 * (y - x) },
   entropy: {
@@ -19,16 +20,6 @@ const F = {
   linear: { f: v => v, slope: () => 1 },
   sigmoid: { f: v => 1 / (1 + Math.exp(-v)), slope: a => a * (1 - a) },
 };
-
-/* Uniform numbers in [0, 1) from a seed (mulberry32). */
-function random(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 class Tiny {
   constructor(loss = "mse", seed = 1, sizes = [64, 16, 2, 16, 64], fs = ["tanh", "linear", "tanh", "sigmoid"]) {
