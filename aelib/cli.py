@@ -59,7 +59,7 @@ def load(name: str) -> Any:
         raise UnknownName(f"{name!r} is neither a file nor a preset ({known})")
     from aelib.models import LanguageModel, StyleEditor, TextAutoencoder, storage
 
-    return storage.load(name, TextAutoencoder, LanguageModel, StyleEditor)
+    return storage.read(name, TextAutoencoder, LanguageModel, StyleEditor)
 
 
 def load_as(name: str, kind: str) -> Any:

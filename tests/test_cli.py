@@ -99,6 +99,9 @@ def test_killed_training_goes_on(files, monkeypatch):
     run(*command)
     assert seen[1].history.epoch[0] == 2  # the first two were not repeated
     assert (files / "again.keras").exists() and not list(files.glob(".again.*.backup"))
+    run(*[files / "unbroken.keras" if a == files / "again.keras" else a for a in command])
+    for resumed, unbroken in zip(seen[1].get_weights(), seen[2].get_weights(), strict=True):
+        np.testing.assert_array_equal(resumed, unbroken)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_batches_do_not_change_the_answer(editor):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda e: StyleEditor().edit("x"), "knows no styles"),
+        (lambda e: StyleEditor().edit("x"), "learnt nothing"),
         (lambda e: StyleEditor().fit([]), "nothing to learn"),
         (lambda e: e.edit("x", 2), "0 or 1"),
         (lambda e: e.edit("x", 1, -1), "at least 0"),

@@ -14,6 +14,7 @@ from aelib.models import training
 from aelib.models.cores import RecurrentCore, TransformerCore
 from aelib.models.qrnn import ROWS, QuasiRecurrentCore, ngram_rows
 from aelib.models.sampling import token_nll
+from aelib.models.storage import StoredModel
 from aelib.text import BOS, EOS, PAD, Tokenizer, read_lines, read_text
 from aelib.text.files import Source, is_file_like
 
@@ -33,10 +34,14 @@ class Windows(keras.utils.PyDataset):
                 "smaller context"
             )
         self.stream, self.context, self.size, self.steps = stream, context, size, steps
-        self.seed, self.epoch = seed, 0
+        self.seed = seed
+        self.start(0)
 
     def on_epoch_end(self) -> None:
-        self.epoch += 1
+        self.start(self.epoch + 1)
+
+    def start(self, epoch: int) -> None:
+        self.epoch = epoch
 
     def __len__(self) -> int:
         return self.steps
@@ -49,7 +54,7 @@ class Windows(keras.utils.PyDataset):
 
 
 @keras.saving.register_keras_serializable(package="aelib")
-class LanguageModel(keras.Model):
+class LanguageModel(StoredModel):
     """p(w_1..w_n) = Π_t p(w_t | w_<t), by a decoder-only transformer or a recurrent network.
 
     network   "transformer" (rotary positions, RMSNorm, squared ReLU), "recurrent" (GRU) or "qrnn"
@@ -205,7 +210,7 @@ class LanguageModel(keras.Model):
         budget = training.Budget(seconds, steps + done, warmup=100)
         epochs = -(-steps // per_epoch) if seconds is None else 100_000
         super().fit(data, epochs=epochs, verbose=verbose, validation_data=held,
-                    callbacks=[budget, *callbacks])  # fmt: skip
+                    callbacks=[*callbacks, training.Resumable(data), budget])  # fmt: skip
         return self
 
     def _dataset(self, source: str | list[str], batch_size: int, steps: int, seed: int) -> Any:
@@ -227,11 +232,6 @@ class LanguageModel(keras.Model):
         return Windows(stream, self.context, 16, 20, seed=1)
 
     # -------------------------------------------------------------------------------- using it
-
-    def _ready(self) -> Tokenizer:
-        if self.tokenizer is None:
-            raise BadInput("this model knows no words yet: call fit(text), or load a saved model")
-        return self.tokenizer
 
     def score(self, texts: str | Sequence[str], batch_size: int = 32) -> dict[str, float]:
         """How well it predicts: a string as one stream, a list as separate documents.
@@ -311,27 +311,6 @@ class LanguageModel(keras.Model):
     def sample(self, n: int = 1, seed: int | None = None, **options: Any) -> list[str]:
         """n documents from the start token on, at most a context long."""
         return self.generate("", self.context - 1, seed=seed, n=n, **options)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "LanguageModel":
-        """Read a model that `save` wrote; BadInput for any other or a damaged file."""
-        from aelib.models.storage import load
-
-        return load(path, cls)
-
-    def save(self, path: str | Path, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        """Write one `.keras` file, tokenizer included (first to a temporary name)."""
-        from aelib.models.storage import save
-
-        self._ready()
-        save(super().save, path, *args, **kwargs)
-
-    @classmethod
-    def from_preset(cls, name: str) -> "LanguageModel":
-        """A model with weights that come with the package: see `aelib.presets.available()`."""
-        from aelib import presets
-
-        return presets.load(name, cls)
 
 
 class Documents(training.Batches):

@@ -3,7 +3,7 @@
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 
@@ -11,16 +11,16 @@ from aelib.errors import BadInput
 from aelib.writing import whole
 
 
-def save(write: Callable[..., None], path: str | Path, *args: Any, **kwargs: Any) -> None:
-    """Call `write` with a temporary name beside `path`, then rename."""
+def write(save: Callable[..., None], path: str | Path, *args: Any, **kwargs: Any) -> None:
+    """Call `save` with a temporary name beside `path`, then rename."""
     path = Path(path)
     if path.suffix != ".keras":
         raise BadInput(f"model files end in .keras: try {path.with_suffix('.keras').name}")
     with whole(path) as part:
-        write(part, *args, **kwargs)
+        save(part, *args, **kwargs)
 
 
-def load(path: str | Path, *kinds: Any) -> Any:
+def read(path: str | Path, *kinds: Any) -> Any:
     """A `.keras` file as one of `kinds`; safe_mode, so no code in the file ever runs."""
     path = Path(path)
     if not path.is_file():
@@ -37,3 +37,32 @@ def load(path: str | Path, *kinds: Any) -> Any:
         raise BadInput(f"{path} holds a {type(model).__name__}, not a {wanted}")
     model.adapted = True
     return model
+
+
+class StoredModel(keras.Model):
+    """What every text model shares: whole files and presets. A tokenizer makes it ready."""
+
+    tokenizer: Any = None
+
+    def _ready(self) -> Any:
+        """The tokenizer; BadInput before the first fit."""
+        if self.tokenizer is None:
+            raise BadInput("this model has learnt nothing yet: call fit, or load a saved model")
+        return self.tokenizer
+
+    def save(self, path: str | Path, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        """Write one `.keras` file, tokenizer included (first to a temporary name)."""
+        self._ready()
+        write(super().save, path, *args, **kwargs)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a model that `save` wrote; BadInput for any other or a damaged file."""
+        return read(path, cls)
+
+    @classmethod
+    def from_preset(cls, name: str) -> Self:
+        """A model with weights that come with the package: see `aelib.presets.available()`."""
+        from aelib import presets
+
+        return presets.load(name, cls)

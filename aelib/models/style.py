@@ -10,8 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -19,6 +18,7 @@ from keras import layers, ops
 
 from aelib.errors import BadInput
 from aelib.models import training
+from aelib.models.storage import StoredModel
 from aelib.models.textcores import ConvCore
 from aelib.text import PAD
 
@@ -73,7 +73,7 @@ class Examples(training.Batches):
 
 
 @keras.saving.register_keras_serializable(package="aelib")
-class StyleEditor(keras.Model):
+class StyleEditor(StoredModel):
     """p(edit_t | words around t, style): keep a word, drop it, replace it or add to it.
 
     width, depth  of the residual convolutions; each word sees 2(2^depth − 1) words on either side
@@ -162,8 +162,7 @@ class StyleEditor(keras.Model):
     def edit(self, texts: Sequence[str] | str, style: int = 1, strength: float = 1.0,
              batch_size: int = 64) -> list[str]:  # fmt: skip
         """The texts in style 0 or 1; more `strength` changes more (see the class)."""
-        if self.tokenizer is None:
-            raise BadInput("this editor knows no styles yet: call fit(pairs), or load one")
+        self._ready()
         if style not in (0, 1) or not strength >= 0:
             raise BadInput("style is 0 or 1, and strength is at least 0")
         cut = [pieces(text) for text in ([texts] if isinstance(texts, str) else texts)]
@@ -190,22 +189,7 @@ class StyleEditor(keras.Model):
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.options, "tokenizer": self.tokenizer}
 
-    def save(self, path: str | Path, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        """Write one `.keras` file (first to a temporary name)."""
-        from aelib.models.storage import save
-
-        save(super().save, path, *args, **kwargs)
-
     @classmethod
-    def load(cls, path: str | Path) -> "StyleEditor":
-        """Read a model that `save` wrote; BadInput for any other or a damaged file."""
-        from aelib.models.storage import load
-
-        return load(path, cls)
-
-    @classmethod
-    def from_preset(cls, name: str = "style") -> "StyleEditor":
+    def from_preset(cls, name: str = "style") -> Self:
         """The editor that comes with the package: 0 King James Version, 1 World English Bible."""
-        from aelib import presets
-
-        return presets.load(name, cls)
+        return super().from_preset(name)

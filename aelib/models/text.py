@@ -1,7 +1,6 @@
 """`TextAutoencoder`: sentences to vectors and back, one API over several networks and latents."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,6 +10,7 @@ from keras import ops
 from aelib import objectives
 from aelib.errors import BadInput
 from aelib.models import bottleneck, networks, training
+from aelib.models.storage import StoredModel
 from aelib.text import Tokenizer, noise, read_lines
 from aelib.text.files import Source
 
@@ -20,7 +20,7 @@ LONGEST = 64  # tokens; longer sentences are cut while training unless `length` 
 
 
 @keras.saving.register_keras_serializable(package="aelib")
-class TextAutoencoder(keras.Model):
+class TextAutoencoder(StoredModel):
     """Sentence -> z (latent_dim,) -> sentence.
 
     encoder, decoder  "binding" (position-bound superposition: learns in a minute), "recurrent"
@@ -210,7 +210,7 @@ class TextAutoencoder(keras.Model):
             ids, batch_size, self.seed, corrupt=self._corrupt(), labels=labels
         )
         steps = epochs * len(batches) + int(self.optimizer.iterations)
-        extra: list[Any] = [training.Budget(seconds, steps)]
+        extra: list[Any] = [training.Resumable(batches), training.Budget(seconds, steps)]
         if held:
             extra.append(keras.callbacks.EarlyStopping(
                 monitor or self._monitor(), mode="min", patience=patience, restore_best_weights=True
@@ -218,7 +218,7 @@ class TextAutoencoder(keras.Model):
         super().fit(
             batches, epochs=epochs if seconds is None else 10_000, verbose=verbose,
             validation_data=self._evaluation(held) if held else None,
-            callbacks=[*extra, *callbacks],
+            callbacks=[*callbacks, *extra],  # theirs first: a backup is restored before we count
         )  # fmt: skip
         return self
 
@@ -295,11 +295,6 @@ class TextAutoencoder(keras.Model):
         return lambda ids, seed: noise.substitute(noise.swap(ids, rate, seed), rate, seed)
 
     # -------------------------------------------------------------------------------- using it
-
-    def _ready(self) -> Tokenizer:
-        if self.tokenizer is None:
-            raise BadInput("this model knows no words yet: call fit(texts), or load a saved model")
-        return self.tokenizer
 
     def ids(self, texts: Sequence[str]) -> np.ndarray:
         """Token ids (n, length) int32; a sentence that is too long is cut, with a warning."""
@@ -405,26 +400,3 @@ class TextAutoencoder(keras.Model):
             "kl": float(kl.mean()),
             "bits_per_character": float((nll + kl).sum() / np.log(2) / characters),
         }
-
-    # ------------------------------------------------------------------------ saving, loading
-
-    @classmethod
-    def load(cls, path: str | Path) -> "TextAutoencoder":
-        """Read a model that `save` wrote; BadInput for any other or a damaged file."""
-        from aelib.models.storage import load
-
-        return load(path, cls)
-
-    def save(self, path: str | Path, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        """Write one `.keras` file, tokenizer included (first to a temporary name)."""
-        from aelib.models.storage import save
-
-        self._ready()
-        save(super().save, path, *args, **kwargs)
-
-    @classmethod
-    def from_preset(cls, name: str) -> "TextAutoencoder":
-        """A model with weights that come with the package: see `aelib.presets.available()`."""
-        from aelib import presets
-
-        return presets.load(name, cls)

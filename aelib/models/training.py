@@ -28,11 +28,14 @@ class Batches(keras.utils.PyDataset):
         self.ids, self.size, self.seed, self.step = ids, size, seed, step
         self.shuffle, self.corrupt, self.labels = shuffle, corrupt, labels
         self.lengths = (ids != PAD).sum(axis=1)
-        self.epoch = -1
-        self.on_epoch_end()
+        self.start(0)
 
     def on_epoch_end(self) -> None:
-        self.epoch += 1
+        self.start(self.epoch + 1)
+
+    def start(self, epoch: int) -> None:
+        """Draw the order of this epoch."""
+        self.epoch = epoch
         rng = np.random.default_rng([self.seed, self.epoch])
         jitter = rng.uniform(0, 3, len(self.ids)) if self.shuffle else 0
         order = np.argsort(self.lengths + jitter, kind="stable")
@@ -64,6 +67,26 @@ class Batches(keras.utils.PyDataset):
         return (ids if self.corrupt is None else (seen, ids)), ids
 
 
+class Resumable(keras.callbacks.Callback):
+    """Ties order and noise to epoch and step: a resumed run repeats what an unbroken one does.
+
+    Keras's checkpoints hold weights and optimiser, but neither where the data stood nor the state
+    of the random generators.
+    """
+
+    def __init__(self, data: Any):
+        super().__init__()
+        self.data = data
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        if epoch != self.data.epoch:
+            self.data.start(epoch)
+        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+        for state in (v for v in self.model.variables if "seed_generator_state" in v.path):
+            seed = int(keras.ops.convert_to_numpy(state)[0])
+            state.assign(np.array([seed, step * 1009 % 2**32], state.dtype))
+
+
 class Budget(keras.callbacks.Callback):
     """Stops after `seconds`, and lowers the learning rate to a tenth along the way.
 
@@ -82,10 +105,13 @@ class Budget(keras.callbacks.Callback):
         self.clock = clock
         self.started: float | None = None
 
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)  # before a backup is restored, whose rate is on its way down
+        self.peak = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+
     def on_train_begin(self, logs: dict | None = None) -> None:
         # Counted here: under JAX the optimiser's own count is written back once an epoch.
         self.step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
-        self.peak = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def progress(self, step: int) -> float:
         """Share of the budget that is used up, in [0, 1]."""
