@@ -1,27 +1,32 @@
 """`make test`: pytest, the models' tests on JAX, every notebook. Fails when any of them does."""
 
+import os
 import subprocess
 import sys
 
 from build_book import ROOT, environment
+from execute_book import one_core
 
 OTHER_BACKEND = ["tests/test_models.py", "tests/test_objectives.py", "tests/test_language.py"]
 
 
+def pytest(arguments: list[str], **settings: str) -> int:
+    """pytest with a process on each core; a file's tests stay together."""
+    workers = os.cpu_count() or 1
+    command = [sys.executable, "-m", "pytest", "-n", str(workers), "--dist", "loadfile"]
+    env = environment() | one_core(workers) | settings
+    return subprocess.run([*command, *arguments], cwd=ROOT, env=env).returncode
+
+
 def main() -> int:
-    arguments = sys.argv[1:] or ["tests"]
-    unit = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment())
+    unit = pytest(sys.argv[1:] or ["tests"])
     print("\nNow the models' tests again, on JAX:", flush=True)
-    jax = subprocess.run(
-        [sys.executable, "-m", "pytest", *OTHER_BACKEND],
-        cwd=ROOT,
-        env=environment() | {"KERAS_BACKEND": "jax"},
-    )
+    jax = pytest(OTHER_BACKEND, KERAS_BACKEND="jax")
     print("\nNow every notebook, each in a fresh kernel:", flush=True)
     books = subprocess.run(
         [sys.executable, "scripts/check_notebooks.py"], cwd=ROOT, env=environment()
     )
-    return unit.returncode or jax.returncode or books.returncode
+    return unit or jax or books.returncode
 
 
 if __name__ == "__main__":
