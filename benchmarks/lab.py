@@ -12,6 +12,7 @@ import argparse
 import functools
 import gzip
 import http.server
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -19,7 +20,9 @@ from typing import Any
 
 import common
 
-SITE = Path(__file__).resolve().parent.parent / "_build" / "html"
+SITE = Path(
+    os.environ.get("AELIB_SITE", Path(__file__).resolve().parent.parent / "_build" / "html")
+)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 RATES = {
     "writer": ("characters", """n => { const m = aelib.load("writer");
@@ -27,7 +30,7 @@ RATES = {
     "compressor": ("characters coded", """n => { const m = aelib.load("reader");
         const ids = m.tokenizer.encode(m.extra.example.text).slice(0, n);
         coder.finish(coder.compress(new coder.Network(m), ids)); }""", 300),
-    "piano": ("sentences decoded", """n => { const m = aelib.load("sentences");
+    "piano": ("sentences decoded", """n => { const m = aelib.load("sentences-vae");
         const z = m.encode(m.extra.pair[0]); for (let i = 0; i < n; i++) m.decode(z); }""", 30),
     "bottleneck": ("sentences decoded", """n => { const m = aelib.load("bottleneck-256");
         const z = m.encode(aelibData.bottleneck.sentence);
@@ -57,8 +60,8 @@ def measure(browser: Any, base: str, name: str, repeats: int) -> dict[str, Any]:
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.on("request", lambda request: asked.append(request.url.split("?")[0]))
     page.goto(f"{base}/book/lab/{name}.html")
-    page.locator(".lab").scroll_into_view_if_needed()
-    page.wait_for_selector('.lab[data-state="live"]', timeout=120_000)
+    page.locator(f'.lab[data-lab="{name}"]').scroll_into_view_if_needed()
+    page.wait_for_selector(f'.lab[data-lab="{name}"][data-state="live"]', timeout=120_000)
     start = cpu(session)
     page.wait_for_timeout(1000)
     what, script, n = RATES[name]

@@ -1,8 +1,9 @@
 """Make the models of the book's lab: `python scripts/train_lab.py [NAME ...]`.
 
-Each is written for the page (float16, `aelib.export.to_web`) to book/_extra/lab/models/NAME.js,
-together with what the page shows before anything runs. Shipped corpora, seed 0, one thread; times
-are CPU-seconds. `--kept` exports models that an earlier run left in _build/lab, without training.
+Each is written for the page (`aelib.export.to_web`: float16, large ones int6) to
+book/_extra/lab/models/NAME.js, together with what the page shows before anything runs. Shipped
+corpora, seed 0, one thread; times are CPU-seconds. `--kept` exports models that an earlier run left
+in _build/lab, without training.
 """
 
 import argparse
@@ -11,9 +12,11 @@ import io
 import json
 import re
 import time
+import warnings
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
@@ -22,11 +25,11 @@ from keras import ops
 from PIL import Image
 
 import aelib
-from aelib import objectives
 from aelib.codec.lossy import rate_distortion
-from aelib.export import to_web
+from aelib.export import from_web, to_web
 from aelib.export.parts import variables
 from aelib.latent import Direction
+from aelib.measure import NGramModel, chrf, perplexity
 from aelib.measure.compressors import compressors
 from aelib.models import Autoencoder, VariationalAutoencoder
 from aelib.text import BOS, FIRST, Tokenizer
@@ -195,56 +198,106 @@ def digits(_: bool) -> Made:
 
 # ----------------------------------------------------------------------------- the latent piano
 
-PAIR = ["He went up to the city.", "They were afraid of the sea."]
+PAIR = ["The dog is sleeping on the floor.", "Do you know what she said to him?"]
 ATTRIBUTES = {
     "question": r"\?$",
-    "negation": r"\b(not|no|never|nothing)\b",
-    "the future": r"\b(will|shall)\b",
+    "the past": r"\b(was|were|had|did|said|went|came|saw|made|gave|took|\w+ed)\b",
+    "the future": r"\b(will|shall)\b|'ll\b",
+    "negation": r"\b(not|no|never|nothing|cannot)\b|n't\b",
     "the speaker": r"\b(I|me|my)\b",
-    "God": r"\b(God|Yahweh|Lord)\b",
+    "the listener": r"\b(you|your)\b",
+    "God": r"\b(God|Yahweh|Lord|Jesus)\b",
+    "old words": r"\b(unto|thou|thee|thy|ye|behold|hath|saith|lo)\b",
     "length": r"^.{45}",
 }
+ENDS, ENOUGH = (1.5, 2.0, 2.5, 3.0), 0.75  # of a knob, in distances between the classes' means
 
 
-def short_sentences() -> list[str]:
-    """Of three to ten words, from two corpora."""
-    corpora = [aelib.data.load(name) for name in ("web", "sotu")]
-    texts = [t for c in corpora for t in c.sentences("train", 3, 10)]
-    return [t for t in dict.fromkeys(texts) if re.fullmatch(r"[A-Za-z' ,;:.!?-]+", t)]
+def lighter(model: Any) -> Any:
+    """The model with the weights that the page has, in 63 levels."""
+    with TemporaryDirectory() as folder:
+        return from_web(to_web(model, Path(folder) / "light.js", "int6"))
 
 
-def variational() -> Any:
-    """Autoencoder first, then a fresh decoder while β rises (Li et al., 2019)."""
-    model = aelib.TextAutoencoder(
-        latent_dim=16, encoder="lstm", decoder="lstm", kind="variational", tokens="bpe",
-        vocabulary=1200, width=128, length=24, beta=0.0, free_bits=0.5, dropout=0.1,
-    )  # fmt: skip
-    texts, quiet = short_sentences(), {"patience": 99, "verbose": 2, "learning_rate": 2e-3}
-    model.fit(texts, seconds=192, **quiet)
-    steps = int(model.optimizer.iterations)
-    model.reset_decoder()
-    rise = objectives.Anneal(objectives.Linear(int(0.6 * steps)))
-    model.fit(texts, seconds=288, callbacks=[rise], **quiet)
-    model.beta.assign(1.0)
-    return model
+def sentences_vae(_: bool) -> Made:
+    """The shipped variational preset for the piano, in 63 levels, with knobs for attributes."""
+    exact = aelib.TextAutoencoder.from_preset("sentences-vae")
+    model, web = lighter(exact), aelib.data.load("web")
+    texts, held = (shuffled(web.sentences(part, 3, 12)) for part in ("train", "test"))
+    return exact, {
+        "pair": PAIR, "span": 3, **played(model), "directions": knobs(model, texts[:8000], held),
+        "cost": cost(exact, model, held[:400]),
+    }  # fmt: skip
 
 
-def piano_vae(again: bool) -> Made:
-    """A small variational autoencoder of short sentences, with directions for attributes."""
-    model, seconds = kept("piano-vae", variational, again)
-    halve(model)
-    texts = short_sentences()[:8000]
-    z, directions = model.encode(texts), []
+def shuffled(texts: list[str]) -> list[str]:
+    return [texts[i] for i in np.random.default_rng(0).permutation(len(texts))]
+
+
+def cost(exact: Any, light: Any, held: list[str]) -> dict[str, Any]:
+    """What 63 levels cost: held-out figures, and the share of sentences that come out the same."""
+    found: dict[str, Any] = {}
+    outputs: dict[str, list[list[str]]] = {}
+    judge = NGramModel(3, "word").fit(aelib.data.load("web").sentences("train", 3, 12))
+    for name, model in (("exact", exact), ("light", light)):
+        score, z = model.score(held), model.encode(held)
+        outputs[name] = [model.decode(z), model.decode((z[::2] + z[1::2]) / 2)]
+        fluency = [perplexity(judge.nll_nats(texts), texts) for texts in outputs[name]]
+        found[name] = {k: float(score[k]) for k in ("nll", "kl", "token_accuracy")}
+        found[name] |= {"back": float(fluency[0]), "between": float(fluency[1])}
+    for i, name in enumerate(("same_back", "same_between")):
+        pairs = zip(outputs["exact"][i], outputs["light"][i], strict=True)
+        found[name] = float(np.mean([a == b for a, b in pairs]))
+    return found | {"apart": apart(exact, light, held)}
+
+
+def apart(exact: Any, light: Any, held: list[str]) -> float:
+    """The distance of latents, root mean square, as a share of the latents' own."""
+    a, b = exact.encode(held), light.encode(held)
+    return float(np.sqrt(((a - b) ** 2).mean() / (a**2).mean()))
+
+
+def knobs(model: Any, texts: list[str], held: list[str]) -> list[dict[str, Any]]:
+    """A direction for each attribute that its knob can switch on and off, with what it does.
+
+    Half of the held-out sentences choose how far the knob goes, the other half is measured.
+    """
+    z, tune, test = model.encode(texts), model.encode(held[:200]), model.encode(held[200:600])
+    found = []
     for name, pattern in ATTRIBUTES.items():
         has = np.array([bool(re.search(pattern, text)) for text in texts])
-        found = Direction.between(z[~has], z[has])
-        vector = np.round(found.gap * found.unit, 4).tolist()
-        directions.append({"name": name, "vector": vector, "accuracy": found.accuracy})
-    held = aelib.data.load("web").sentences("test", 3, 10)[:500]
-    return model, {
-        "seconds": round(seconds), "pair": PAIR, "directions": directions, "span": 3,
-        "held": {k: float(v) for k, v in model.score(held).items()}, **played(model),
-    }  # fmt: skip
+        if has.sum() < 30:
+            continue
+        direction = Direction.between(z[~has], z[has])
+        tried = [(switched(model, tune, direction, pattern, end), end) for end in ENDS]
+        end = next((e for t, e in tried if min(t["on"], t["off"]) >= ENOUGH), ENDS[-1])
+        effect = switched(model, test, direction, pattern, end)
+        chance = np.random.default_rng(0).standard_normal(z.shape[1])
+        other = Direction(chance / np.linalg.norm(chance), direction.gap, 0.0, 0.0)
+        effect["random"] = switched(model, test, other, pattern, end)
+        print(name, end, effect, flush=True)
+        if min(effect["on"], effect["off"]) < 0.6:
+            continue
+        vector = np.round(direction.gap * direction.unit, 4).tolist()
+        found.append({"name": name, "vector": vector, "reach": end,
+                      "accuracy": direction.accuracy, **effect})  # fmt: skip
+    return found
+
+
+def switched(model: Any, z: np.ndarray, direction: Any, pattern: str, end: float) -> dict[str, Any]:
+    """With the knob at its ends: shares of sentences that gain and lose the attribute.
+
+    `kept` is the share of a sentence's words still there at the upper end, of those that lacked
+    the attribute.
+    """
+    up, down = direction.move(z, end), direction.move(z, -end)
+    before, more, less = (model.decode(rows) for rows in (z, up, down))
+    had, gains, has = (np.array([bool(re.search(pattern, t)) for t in texts])
+                       for texts in (before, more, less))  # fmt: skip
+    words = [[set(re.findall(r"\w+", t.lower())) for t in texts] for texts in (before, more)]
+    kept = [len(a & b) / max(1, len(a)) for a, b in zip(*words, strict=True)]
+    return {"on": float(gains[~had].mean()), "off": float(1 - has[had].mean()),
+            "kept": float(np.mean(np.array(kept)[~had]))}  # fmt: skip
 
 
 def played(model: Any) -> dict[str, Any]:
@@ -259,6 +312,56 @@ def sentences(_: bool) -> Made:
     """The shipped preset, for the piano: it copies, and has nothing between two sentences."""
     model = aelib.TextAutoencoder.from_preset("sentences")
     return halve(model), {"pair": PAIR, "span": 3, **played(model)}
+
+
+STRANGERS = [
+    "It rained all day.",
+    "Priya's cat sleeps on my new laptop again.",
+    "Could you pick up the kids at half past four?",
+    "The train to Osaka leaves at 17:42 from platform 9.",
+    "yo that pizza was lit, no cap",
+    "I definately left my keys at teh office.",  # codespell:ignore
+    "happy birthday!! 🎉 see you tonight",
+    "Mi hermana vive en Sevilla desde hace tres años.",  # codespell:ignore
+    "今天下午我们去公园吧。",
+    "I know you said you would call me back after the meeting, but it's already nine o'clock, "
+    "dinner is cold, and nobody has told me whether you are coming home tonight.",
+]
+
+
+def strangers(_: bool) -> Made:
+    """Ten sentences such as visitors type, through both models of the piano, as they came back."""
+    copying, smooth = (from_web(MODELS / f"{n}.js") for n in ("sentences", "sentences-vae"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the long one is cut: that is what is shown
+        z = smooth.encode(STRANGERS)
+        copied, loose = copying.reconstruct(STRANGERS), smooth.decode(z)
+    halfway = smooth.decode((z + np.roll(z, -1, axis=0)) / 2)
+    rows = [dict(zip(("typed", "copied", "smooth", "halfway"), row, strict=True))
+            for row in zip(STRANGERS, copied, loose, halfway, strict=True)]  # fmt: skip
+    count = lambda outs: sum(a == b for a, b in zip(STRANGERS, outs, strict=True))  # noqa: E731
+    return None, {"rows": rows, "exact": {"copied": count(copied), "smooth": count(loose)}}
+
+
+# --------------------------------------------------------------------------------- restyling
+
+VERSES = ("Thou hast said unto me, Behold, the king cometh.", "You said that he would come to us.")
+
+
+def style(_: bool) -> Made:
+    """The shipped editor between the King James Version and modern English, in 63 levels."""
+    exact = aelib.StyleEditor.from_preset()
+    model = lighter(exact)
+    verses = shuffled(list(aelib.data.pairs("kjv", "web").test))[:500]
+    old, new = (list(side) for side in zip(*verses, strict=True))
+    figures = {}
+    for name, source, truth, to in (("modern", old, new, 1), ("old", new, old, 0)):
+        outs = [each.edit(source, to, 2.0) for each in (exact, model)]
+        same = np.mean([a == b for a, b in zip(*outs, strict=True)])
+        figures[name] = {"copied": chrf(source, truth), "same": float(same)}
+        figures[name] |= dict(zip(("exact", "light"), (chrf(o, truth) for o in outs), strict=True))
+    example = [model.edit(verse, 1 - i, 2.0)[0] for i, verse in enumerate(VERSES)]
+    return exact, {"verses": list(VERSES), "edited": example, **figures}
 
 
 # -------------------------------------------------------------------------------- the bottleneck
@@ -321,11 +424,14 @@ MAKERS: dict[str, Callable[[bool], Made]] = {
     "digits": digits,
     "writer": writer,
     "reader": reader,
-    "piano-vae": piano_vae,
+    "sentences-vae": sentences_vae,
     "sentences": sentences,
+    "strangers": strangers,  # after the two
+    "style": style,
     **{f"bottleneck-{size}": partial(lambda size, _: bottleneck_of(size), size) for size in SIZES},
     "bottleneck": bottleneck,
 }
+LETTERS = ("sentences-vae", "style")  # too many weights for half-precision: 63 levels
 
 
 def to_data(path: Path, data: dict[str, Any]) -> Path:
@@ -347,7 +453,8 @@ def main() -> None:
         keras.utils.set_random_seed(0)
         model, extra = MAKERS[name](options.kept)
         path = options.out / f"{name}.js"
-        path = to_web(model, path, extra=extra) if model is not None else to_data(path, extra)
+        dtype = "int6" if name in LETTERS else "float16"
+        path = to_web(model, path, dtype, extra) if model is not None else to_data(path, extra)
         shown = {k: v for k, v in extra.items() if len(str(v)) < 400}
         print(f"{path}: {path.stat().st_size:,} bytes", shown, flush=True)
 

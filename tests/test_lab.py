@@ -5,19 +5,23 @@ Values of the page are compared with those of the Keras model that holds the sam
 model is in test_export.py.
 """
 
+import base64
 import gzip
 import json
 import os
 import shutil
 import subprocess
+from html import escape
 from pathlib import Path
 
 import book_lab
 import numpy as np
 import pytest
 from keras import ops
+from typer.testing import CliRunner
 
 import aelib
+from aelib import cli
 from aelib.export import from_web, to_web
 from aelib.export.web import manifest
 from aelib.text import BOS
@@ -28,6 +32,14 @@ LAB = ROOT / "book" / "_extra" / "lab"
 MODELS = LAB / "models"
 NODE = shutil.which("node")
 NAMES = ("piano", "bottleneck", "compressor", "writer", "digits")
+CHAPTERS = {  # where each instrument stands beside its own page
+    "piano": "book/concepts/generation",
+    "bottleneck": "book/concepts/compression",
+    "compressor": "book/math/coding",
+    "writer": "book/concepts/language",
+    "digits": "book/concepts/autoencoders",
+    "restyle": "book/future/control",
+}
 MOST = 2_000_000  # bytes a page, as a static host sends them (text compressed)
 
 needs_node = pytest.mark.skipif(NODE is None, reason="no node: install Node.js 20 or newer")
@@ -55,11 +67,11 @@ def bases(served):
 class Lab:
     """One instrument's page, with what it asked for and what went wrong."""
 
-    def __init__(self, browser, base, javascript=True):
+    def __init__(self, browser, base, javascript=True, **options):
         self.base, self.asked, self.faults = base, [], []
         self.context = browser.new_context(
             viewport={"width": 1280, "height": 900}, java_script_enabled=javascript,
-            reduced_motion="reduce",
+            reduced_motion="reduce", **options,
         )  # fmt: skip
         self.page = self.context.new_page()
         self.page.on("request", lambda request: self.asked.append(request.url))
@@ -73,9 +85,25 @@ class Lab:
 
     def open(self, name):
         self.page.goto(f"{self.base}/book/lab/{name}.html")
-        self.page.locator(".lab").scroll_into_view_if_needed()
-        self.page.wait_for_selector('.lab[data-state="live"]', timeout=60_000)
+        box = self.page.locator(f'.lab[data-lab="{name}"]')
+        box.scroll_into_view_if_needed()
+        box.and_(self.page.locator('[data-state="live"]')).wait_for(timeout=60_000)
         return self.page
+
+    def start(self, path, name):
+        """An instrument that waits for its button, on any page."""
+        self.page.goto(f"{self.base}/{path}.html")
+        box = self.page.locator(f'.lab[data-lab="{name}"]')
+        box.get_by_role("button", name="Start it here").click()
+        box.and_(self.page.locator('[data-state="live"]')).wait_for(timeout=60_000)
+        return box
+
+    def weight(self):
+        """Bytes of all that was loaded, as a static host sends them; and of the lab's part."""
+        files = {url.split("?")[0].removeprefix(self.base + "/") for url in self.asked}
+        paths = [SITE / file for file in files if (SITE / file).is_file()]
+        sizes = {path: len(gzip.compress(path.read_bytes())) for path in paths}
+        return sum(sizes.values()), sum(n for p, n in sizes.items() if SITE / "lab" in p.parents)
 
     def check(self):
         outside = [u for u in self.asked if not u.startswith((self.base, "data:", "blob:"))]
@@ -158,18 +186,22 @@ def test_compressor(lab):
     lab.check()
 
 
-PLAYED = [name for name in ("piano-vae", "sentences") if (MODELS / f"{name}.js").exists()]
+PLAYED = ("sentences-vae", "sentences")
 
 
 @site
 def test_piano(lab):
-    """Latents, reconstructions and the walk are Keras's; turned numbers change the text."""
+    """Latents, reconstructions, knobs and the walk are Keras's; turned numbers change the text."""
     page = lab.open("piano")
-    text = page.locator('[data-role="text"]')
+    text = page.locator('[data-lab=piano] [data-role="text"]')
+    assert not any("models/sentences.js" in url for url in lab.asked)  # only when it is chosen
     for name in PLAYED:
         set_value(page, "Model", name)
         model, known = from_web(MODELS / f"{name}.js"), manifest(MODELS / f"{name}.js")["extra"]
-        assert text.inner_text() == known["back"][0]
+        page.wait_for_function(
+            "t => document.querySelector('[data-role=text]').textContent === t",
+            arg=known["back"][0],
+        )
         ours = page.evaluate(
             "([n, t]) => Array.from(aelib.load(n).encode(t))", [name, known["pair"][0]]
         )
@@ -178,6 +210,13 @@ def test_piano(lab):
         ends = model.encode(known["pair"])
         middle = model.decode((0.6 * ends[0] + 0.4 * ends[1])[None].astype(np.float32))[0]
         assert page.locator('[data-role="between"]').inner_text() == middle
+        for knob in known.get("directions", ()):
+            for end in (-knob["reach"], knob["reach"]):
+                set_value(page, knob["name"], end)
+                moved = (ends[0] + end * np.array(knob["vector"])).astype(np.float32)
+                assert text.inner_text() == model.decode(moved)[0]
+            set_value(page, knob["name"], 0)
+        assert text.inner_text() == known["back"][0]
         turned = model.encode(known["pair"][:1])
         for i in range(min(24, model.latent_dim)):
             turned[0, i] = known.get("span", 3) * (-1) ** i
@@ -188,6 +227,26 @@ def test_piano(lab):
         assert text.inner_text() == known["back"][0]
     page.get_by_role("button", name="Show every sentence on the way").click()
     page.wait_for_function("document.querySelectorAll('[data-role=walk] li').length >= 2")
+    lab.check()
+
+
+@site
+def test_restyle(lab):
+    """Both ways and at every strength it says what Keras says; what changed is marked."""
+    box = lab.start("book/lab/piano", "restyle")
+    model, text = from_web(MODELS / "style.js"), box.locator('[data-role="text"]')
+    known = manifest(MODELS / "style.js")["extra"]
+    assert text.inner_text() == known["edited"][0] and text.locator("mark").count() > 1
+    verse = "And he saith unto them, Ye know not; but I will go thither, saith Tom at 5 o'clock!"
+    box.get_by_label("Your sentence").fill(verse)
+    for style, word in ((1, "modern"), (0, "old")):
+        box.get_by_label("Into").select_option(word)
+        for strength in (0, 1, 8):
+            slider = box.get_by_label("Strength")
+            slider.evaluate(
+                "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')) }", strength
+            )
+            assert text.inner_text() == model.edit(verse, style, strength)[0]
     lab.check()
 
 
@@ -255,7 +314,7 @@ def test_digits(lab):
 def test_example_without_javascript(browser, bases, name):
     visit = Lab(browser, bases["http"], javascript=False)
     visit.page.goto(f"{visit.base}/book/lab/{name}.html")
-    shown = visit.page.locator(".lab-static").inner_text()
+    shown = visit.page.locator(f"[data-lab={name}] .lab-static").inner_text()
     assert "JavaScript" in shown and len(shown) > 150
     assert visit.page.locator(".lab :is(button, input)").count() == 0
     visit.context.close()
@@ -264,19 +323,69 @@ def test_example_without_javascript(browser, bases, name):
 @site
 @pytest.mark.parametrize("name", NAMES)
 def test_page_is_light(browser, bases, name):
-    """All that a first visit loads, as a static host sends it, and the lab's own part as it is."""
+    """All that a first visit loads, as a static host sends it."""
     visit = Lab(browser, bases["http"])
     visit.open(name)
-    files = {url.split("?")[0].removeprefix(visit.base + "/") for url in visit.asked}
-    paths = [SITE / file for file in files if (SITE / file).is_file()]
-    assert sum(len(gzip.compress(path.read_bytes())) for path in paths) <= MOST
-    own = [path for path in paths if path.parent in (SITE / "lab", SITE / "lab" / "models")]
-    assert sum(path.stat().st_size for path in own) <= MOST
+    assert visit.weight()[0] <= MOST
     visit.context.close()
 
 
-def test_models_together_are_small():
-    assert sum(path.stat().st_size for path in MODELS.glob("*.js")) <= 6_000_000
+@site
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_chapter_holds_its_instrument(browser, bases, name):
+    """An example and a button; nothing heavy is loaded before it is pressed, all works after."""
+    path = CHAPTERS[name]
+    if not (SITE / f"{path}.html").exists():
+        pytest.skip(f"{path} is not built here")
+    visit = Lab(browser, bases["http"])
+    visit.page.goto(f"{visit.base}/{path}.html", wait_until="networkidle")
+    box = visit.page.locator(f'.lab[data-lab="{name}"]')
+    box.scroll_into_view_if_needed()
+    assert box.get_attribute("data-state") is None and len(box.inner_text()) > 100
+    assert visit.weight()[0] <= MOST and visit.weight()[1] <= 40_000
+    button = box.get_by_role("button", name="Start it here")
+    promised = float(box.get_attribute("data-size").split()[0]) * 1e6
+    button.press("Enter")
+    box.and_(visit.page.locator('[data-state="live"]')).wait_for(timeout=60_000)
+    assert abs(visit.weight()[1] - promised) < 100_000
+    assert box.locator(":focus").count() == 1  # goes on where the visitor was
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    assert box.evaluate("e => e.scrollWidth <= e.clientWidth")
+    visit.check()
+    visit.context.close()
+
+
+@site
+@pytest.mark.parametrize("name", [*NAMES, "restyle"])
+def test_axe_after_the_start(browser, bases, name):
+    from test_site import axe_findings
+
+    visit = Lab(browser, bases["http"])
+    if name == "restyle":
+        visit.start("book/lab/piano", name)
+    else:
+        visit.open(name)
+    faults = axe_findings(visit.page)
+    visit.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    rule = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+    faults += axe_findings(visit.page, **rule)
+    assert not faults, faults
+    visit.context.close()
+
+
+@site
+def test_model_that_does_not_arrive(browser, bases):
+    """The example stays, the reason is said, and a second try works."""
+    visit = Lab(browser, bases["http"])
+    visit.page.route("**/models/style.js", lambda route: route.abort(), times=1)
+    visit.page.goto(f"{visit.base}/book/lab/piano.html")
+    box = visit.page.locator('.lab[data-lab="restyle"]')
+    box.get_by_role("button", name="Start it here").click()
+    box.get_by_role("alert").wait_for()
+    assert "could not be loaded" in box.inner_text() and box.locator(".lab-static").count() == 1
+    box.get_by_role("button", name="Try again").click()
+    box.and_(visit.page.locator('[data-state="live"]')).wait_for(timeout=60_000)
+    visit.context.close()
 
 
 @site
@@ -294,20 +403,131 @@ def test_own_models(browser, bases, tmp_path):
             "w => document.querySelector('.lab-said').textContent.includes(w)", arg=words
         )
         assert "cannot be used" in said.inner_text()
-    own = aelib.LanguageModel(8, 1, 1, context=8, network="recurrent", tokens="byte")
-    own.fit(open_text(tmp_path), steps=1, verbose=0)
-    page.get_by_label("Model file").set_input_files(to_web(own, tmp_path / "own.js"))
-    page.wait_for_function(
-        "document.querySelector('.lab-said').textContent.startsWith('Now playing own.js')"
-    )
-    page.get_by_role("button", name="One character").click()
     visit.check()
     visit.context.close()
 
 
-def open_text(folder):
+GERMAN = [
+    "Der Hund schläft.",
+    "Die Katze läuft über die Straße.",
+    "Was kostet das Öl?",
+    "Grüß Gott!",
+]
+CHINESE = ["今天下午我们去公园吧。", "他们怕海。", "你知道她说了什么吗?"]
+RUSSIAN = "собака видела море, а кошка спала. " * 20
+
+
+def strangers_models(folder):
+    """Small models with settings of other people: {file: (instrument, texts)}."""
+    made = {}
+    for name, lines, options in (
+        ("german", GERMAN, {"latent_dim": 5, "encoder": "lstm", "decoder": "convolutional",
+                            "kind": "variational", "tokens": "char"}),
+        ("chinese", CHINESE, {"latent_dim": 12, "encoder": "transformer", "decoder": "recurrent",
+                              "kind": "quantised", "tokens": "byte", "skip": True}),
+        ("bound", GERMAN, {"latent_dim": 96, "tokens": "bpe", "vocabulary": 300}),
+    ):  # fmt: skip
+        made[name] = ("piano", lines, aelib.TextAutoencoder(width=16, length=48, **options))
+    for name, network, tokens in (("russian", "qrnn", "char"), ("cyrillic", "transformer", "bpe")):
+        made[name] = ("writer", None, aelib.LanguageModel(
+            24, 1, 2, context=16, network=network, tokens=tokens, vocabulary=300))  # fmt: skip
+    files = {}
+    for name, (instrument, lines, model) in made.items():
+        if lines:
+            model.fit(lines * 20, epochs=2, verbose=0)
+        else:
+            model.fit(open_text(folder, RUSSIAN), steps=3, verbose=0)
+        model.save(folder / f"{name}.keras")
+        options = ["--dtype", "int6"] if name in ("chinese", "cyrillic") else []
+        run = CliRunner().invoke(cli.app, [
+            "export", str(folder / f"{name}.keras"), "--web", str(folder / f"{name}.js"), *options
+        ])  # fmt: skip
+        assert run.exit_code == 0, run.output
+        files[folder / f"{name}.js"] = (instrument, lines)
+    return files
+
+
+def choose_file(page, path, said):
+    page.get_by_label("Model file").set_input_files(str(path))
+    try:
+        page.wait_for_function(
+            "w => document.querySelector('.lab-said').textContent.includes(w)", arg=said
+        )
+    except Exception as error:
+        raise AssertionError(f"{path.name}: {page.locator('.lab-said').inner_text()}") from error
+
+
+@site
+def test_models_of_strangers_play(browser, bases, tmp_path):
+    """Other widths, networks and letters, exported on the command line, say what Keras says."""
+    visit = Lab(browser, bases["file"])
+    now = None
+    for path, (instrument, lines) in strangers_models(tmp_path).items():
+        if instrument != now:
+            page, now = visit.open(instrument), instrument
+            page.get_by_text("Use your own model").first.click()
+        choose_file(page, path, f"Now playing {path.name}")
+        model = from_web(path)
+        if instrument == "writer":
+            page.get_by_label("Temperature").evaluate(
+                "e => { e.value = 0; e.dispatchEvent(new Event('input')) }"
+            )
+            page.get_by_label("Beginning").fill("кошка ")
+            before = page.locator("[data-role=text]").evaluate("e => e.textContent")
+            page.get_by_role("button", name="One character").click()
+            text = page.locator("[data-role=text]").evaluate("e => e.textContent")
+            ids = [BOS, *model.tokenizer.ids([before])[0]]
+            assert text == model.generate(before, 1, temperature=0.0)[0], ids
+            continue
+        for line in lines[:2]:
+            page.get_by_label("Your sentence").first.fill(line)
+            shown = page.locator("[data-lab=piano] [data-role=text]").evaluate("e => e.textContent")
+            assert shown == model.reconstruct(line)[0]
+        page.get_by_label("Another sentence").fill(lines[-1])
+        set_value(page, "On the way", 0.5)
+        ends = model.encode([lines[1], lines[-1]])
+        shown = page.locator("[data-role=between]").evaluate("e => e.textContent")
+        assert shown == model.decode(ends.mean(axis=0))[0]
+    visit.check()
+    visit.context.close()
+
+
+@site
+def test_damaged_and_foreign_files_are_refused(browser, bases, tmp_path):
+    """Every one with a reason; the model that was there plays on."""
+    visit = Lab(browser, bases["file"])
+    page = visit.open("piano")
+    page.get_by_text("Use your own model").first.click()
+    text = page.locator("[data-lab=piano] [data-role=text]")
+    before = text.inner_text()
+    model = aelib.TextAutoencoder(4, "lstm", "lstm", width=8, length=16, tokens="byte")
+    model.fit(["the dog saw."] * 9, epochs=1, verbose=0)
+    good = to_web(model, tmp_path / "good.js", "float32").read_text(encoding="utf-8")
+    stored = json.loads(good[good.index("] = {") + 4 : good.rindex(";")])
+    empty = np.frombuffer(base64.b64decode(stored["weights"]), np.uint8).copy()
+    empty[len(empty) // 2 :] = 255  # not a number, everywhere
+    broken = {
+        "half.js": good[: len(good) // 2],
+        "letters.js": good.replace(stored["weights"][400:404], "!!!!", 1),
+        "short.js": good.replace(stored["weights"], stored["weights"][:4000]),
+        "numbers.js": good.replace(stored["weights"], base64.b64encode(empty).decode()),
+        "version.js": good.replace('"format":1', '"format":2', 1),
+        "width.js": good.replace('"latent_dim":4', '"latent_dim":40', 1),
+        "class.js": good.replace('"class":"TextAutoencoder"', '"class":"Strange"', 1),
+        "other.js": "window.stolen = 1;", "empty.js": "", "list.json": "[1, 2]",
+    }  # fmt: skip
+    for name, content in broken.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        choose_file(page, tmp_path / name, f"{name} cannot be used")
+        assert text.inner_text() == before and page.evaluate("window.stolen === undefined")
+    choose_file(page, tmp_path / "good.js", "Now playing good.js")
+    visit.check()
+    visit.context.close()
+
+
+def open_text(folder, text):
     path = folder / "own.txt"
-    path.write_text("the dog saw the sea.\n" * 20, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -334,6 +554,33 @@ def test_narrow_and_by_keyboard(browser, bases, name):
 
 
 @site
+def test_finger_and_keys(browser, bases):
+    """A tap chooses and turns a number of the piano; End turns a knob; a tap moves in the map."""
+    visit = Lab(browser, bases["http"], has_touch=True)
+    page = visit.open("piano")
+    text, known = page.locator('[data-lab=piano] [data-role="text"]'), manifest(
+        MODELS / "sentences-vae.js")["extra"]  # fmt: skip
+    box = page.locator("[data-lab=piano] canvas").bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] - 4, box["y"] + 3)
+    assert page.get_by_label("Dimension", exact=True).input_value() == "32"
+    assert float(page.get_by_label("Its value").input_value()) > 0.9 * known["span"]
+    page.get_by_role("button", name="Back to my sentence").tap()
+    knob = known["directions"][0]
+    page.get_by_label(knob["name"], exact=True).focus()
+    page.keyboard.press("End")
+    moved = np.array(knob["vector"]) * knob["reach"]
+    model = from_web(MODELS / "sentences-vae.js")
+    z = model.encode(known["pair"][:1])[0]
+    assert text.inner_text() == model.decode((z + moved).astype(np.float32))[0]
+    page = visit.open("digits")
+    before = page.locator(".lab-out").first.inner_text()
+    page.locator(".lab-plane").first.tap(position={"x": 9, "y": 9})
+    assert page.locator(".lab-out").first.inner_text() != before
+    visit.check()
+    visit.context.close()
+
+
+@site
 @pytest.mark.parametrize("name", ("digits", "piano", "bottleneck"))
 def test_canvases_follow_the_theme(browser, bases, name):
     visit = Lab(browser, bases["http"])
@@ -347,7 +594,7 @@ def test_canvases_follow_the_theme(browser, bases, name):
     visit.context.close()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "restyle"])
 def test_examples_are_made_from_the_records(name):
     example = book_lab.EXAMPLES[name](MODELS)
     assert len(example) > 300 and "<script" not in example
@@ -458,7 +705,7 @@ def test_exported_json_is_read_too():
     assert len(answers[1]) == 4 and all("aelib export" in words for words in answers[1])
 
 
-@pytest.mark.parametrize("name", ["writer", "reader", *PLAYED])
+@pytest.mark.parametrize("name", ["writer", "reader", "style", *PLAYED])
 def test_recorded_examples_are_the_models_own(name):
     """What a page shows before it starts is what the model in it gives."""
     model, known = from_web(MODELS / f"{name}.js"), manifest(MODELS / f"{name}.js")["extra"]
@@ -469,6 +716,31 @@ def test_recorded_examples_are_the_models_own(name):
         bits = model.score(known["example"]["text"])["bits_per_character"]
         total = sum(known["example"]["bits"])
         assert bits * len(known["example"]["text"]) == pytest.approx(total, rel=0.1)
+    elif name == "style":
+        edited = [model.edit(v, 1 - i, 2.0)[0] for i, v in enumerate(known["verses"])]
+        assert edited == known["edited"]
     else:
         assert model.decode(model.encode(known["pair"])) == known["back"]
         assert list(dict.fromkeys(model.interpolate(*known["pair"], steps=9))) == known["walk"]
+
+
+@pytest.mark.filterwarnings("ignore:.*were cut")
+def test_sentences_of_strangers_are_reported_as_they_came_back():
+    rows = data("strangers")["rows"]
+    typed = [row["typed"] for row in rows]
+    assert len(rows) == 10 and max(map(len, typed)) > 120
+    copying, smooth = (from_web(MODELS / f"{name}.js") for name in PLAYED[::-1])
+    z = smooth.encode(typed)
+    assert [row["copied"] for row in rows] == copying.reconstruct(typed)
+    assert [row["smooth"] for row in rows] == smooth.decode(z)
+    assert [row["halfway"] for row in rows] == smooth.decode((z + np.roll(z, -1, axis=0)) / 2)
+    table = book_lab.strangers(MODELS)
+    assert all(escape(row["smooth"]) in table for row in rows)
+
+
+def test_knobs_do_more_than_chance():
+    """The recorded effects; each kept knob switches most held-out sentences, both ways."""
+    knobs = manifest(MODELS / "sentences-vae.js")["extra"]["directions"]
+    assert len(knobs) >= 3
+    for knob in knobs:
+        assert min(knob["on"], knob["off"]) >= 0.6 and knob["on"] > knob["random"]["on"] + 0.2

@@ -13,8 +13,9 @@ from aelib.models.cores import Block, RecurrentCore, RMSNorm, TransformerCore
 from aelib.models.language import LanguageModel
 from aelib.models.networks import SequenceDecoder, SequenceEncoder
 from aelib.models.qrnn import QuasiRecurrentCore
+from aelib.models.style import StyleEditor
 from aelib.models.text import TextAutoencoder
-from aelib.models.textcores import LSTMCore
+from aelib.models.textcores import ConvCore, LSTMCore
 
 ATTRIBUTES: dict[type, tuple[str, ...]] = {
     layers.Dense: ("kernel", "bias"),
@@ -29,6 +30,7 @@ ATTRIBUTES: dict[type, tuple[str, ...]] = {
     TransformerCore: ("blocks", "norm"),
     RecurrentCore: ("grus",),
     LSTMCore: ("lstm",),
+    ConvCore: ("gather", "out"),
     QuasiRecurrentCore: ("gates", "norms"),
     Codebook: ("table", "places", "ends", "prior", "gain"),
     BindingEncoder: ("codebook", "logvar"),
@@ -39,6 +41,7 @@ ATTRIBUTES: dict[type, tuple[str, ...]] = {
     Variational: ("norm",),
     TextAutoencoder: ("encoder", "bottleneck", "decoder"),
     LanguageModel: ("table", "hashed", "core"),
+    StyleEditor: ("table", "style", "core", "head"),
     Encoder: ("hidden", "code"),
     Decoder: ("hidden", "output_layer"),
     Autoencoder: ("encoder", "decoder"),
@@ -79,5 +82,5 @@ def _attributes(layer: Any) -> tuple[str, ...]:
             return ATTRIBUTES[kind]
     raise BadInput(
         f"a {type(layer).__name__} does not run in the browser: use networks of dense, binding, "
-        "recurrent, lstm, transformer or qrnn layers"
+        "recurrent, lstm, transformer, convolutional or qrnn layers"
     )

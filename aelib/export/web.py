@@ -1,4 +1,4 @@
-"""A model as one script file for the page: float16 safetensors, manifest and tokenizer.
+"""A model as one script file for the page: safetensors, manifest and tokenizer.
 
     (globalThis.aelibModels ??= {})["NAME"] = {manifest, with "weights": base64 of safetensors};
 
@@ -21,14 +21,19 @@ from aelib.errors import BadInput
 from aelib.export.parts import variables
 from aelib.models.autoencoder import Autoencoder
 from aelib.models.language import LanguageModel
+from aelib.models.style import StyleEditor
 from aelib.models.text import TextAutoencoder
 from aelib.models.variational import VariationalAutoencoder
 from aelib.writing import whole
 
 FORMAT = 1
 CLASSES = {
-    c.__name__: c for c in (TextAutoencoder, LanguageModel, Autoencoder, VariationalAutoencoder)
+    c.__name__: c
+    for c in (TextAutoencoder, LanguageModel, StyleEditor, Autoencoder, VariationalAutoencoder)
 }
+DTYPES = ("float16", "float32", "int6")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+"
+MOST = len(LETTERS) // 2  # levels from -MOST to MOST, one letter each
 NAME = re.compile(r"[\w.-]+")
 FILE = re.compile(r"/\*.*?\*/\n\(globalThis\.aelibModels \?\?= \{\}\)\[.*?\] = (\{.*\});\n", re.S)
 
@@ -36,10 +41,13 @@ FILE = re.compile(r"/\*.*?\*/\n\(globalThis\.aelibModels \?\?= \{\}\)\[.*?\] = (
 def to_web(
     model: Any, path: str | Path, dtype: str = "float16", extra: dict[str, Any] | None = None
 ) -> Path:
-    """Write a TextAutoencoder, LanguageModel, dense Autoencoder or VariationalAutoencoder.
+    """Write a TextAutoencoder, LanguageModel, StyleEditor, dense Autoencoder or
+    VariationalAutoencoder.
 
     path   ends in .js; its stem is the model's name in the page
-    dtype  "float16" or "float32" (twice the size)
+    dtype  "float16", "float32" (twice the size), or "int6": matrices in 63 equal steps, one letter
+           a weight, which a host that compresses sends in about half a byte; measure what it
+           costs your model with `from_web`
     extra  anything that JSON can hold, kept in the manifest: figures, ranges, examples
 
     Vectors of equal numbers with random signs, and permutations, take a bit or two bytes a row.
@@ -49,8 +57,8 @@ def to_web(
     if path.suffix != ".js" or not NAME.fullmatch(path.stem):
         better = re.sub(r"[^-.\w]", "-", path.stem)
         raise BadInput(f"the page reads a script: try {better}.js")
-    if dtype not in ("float16", "float32"):
-        raise BadInput(f"dtype is float16 or float32, not {dtype}")
+    if dtype not in DTYPES:
+        raise BadInput(f"dtype is {', '.join(DTYPES[:-1])} or {DTYPES[-1]}, not {dtype}")
     name = type(model).__name__
     if CLASSES.get(name) is not type(model):
         raise BadInput(f"a {name} does not run in the browser: choose {', '.join(CLASSES)}")
@@ -95,6 +103,10 @@ def _pack(name: str, value: np.ndarray, dtype: str) -> tuple[np.ndarray, dict[st
         sign = rows[np.arange(len(rows)), place]
         if (np.abs(sign) == 1).all():
             return (sign * (place + 1)).astype(np.int16), {"as": "turns", "shape": value.shape}
+    if dtype == "int6":
+        if value.ndim > 1 and scale:
+            return _levels(name, value)
+        dtype = "float16"
     with np.errstate(over="ignore"):
         stored = np.asarray(value, dtype, order="C")
     if not np.isfinite(stored).all():
@@ -102,10 +114,30 @@ def _pack(name: str, value: np.ndarray, dtype: str) -> tuple[np.ndarray, dict[st
     return stored, None
 
 
+def _levels(name: str, value: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Every number as a letter for the nearest of 63 levels, half the root mean square apart.
+
+    Equal steps for the whole array: what a compressor saves on small numbers pays for large ones.
+    Where some number would lie beyond the last level, the steps grow.
+    """
+    if not np.isfinite(value).all():
+        raise BadInput(f"{name} holds NaN or infinity: train again")
+    value = value.astype(np.float64)
+    step = np.float32(max(np.sqrt((value**2).mean()) / 2, np.abs(value).max() / (MOST + 0.5)))
+    level = np.clip(np.rint(value / step), -MOST, MOST).astype(int).ravel()
+    letters = np.array(list(LETTERS))[level + MOST]
+    return np.array([step]), {"as": "levels", "shape": value.shape, "letters": "".join(letters)}
+
+
 def _unpack(value: np.ndarray, how: dict[str, Any] | None) -> np.ndarray:
     if how is None:
         return value.astype(np.float32)
     shape = tuple(how["shape"])
+    if how["as"] == "levels":
+        codes = np.frombuffer(how["letters"].encode(), np.uint8)
+        level = np.zeros(256, np.float32)
+        level[np.frombuffer(LETTERS.encode(), np.uint8)] = np.arange(-MOST, MOST + 1)
+        return (level[codes] * value[0]).reshape(shape)
     if how["as"] == "signs":
         bits = np.unpackbits(value)[: np.prod(shape)].astype(np.float32)
         return ((2 * bits - 1) * how["scale"]).reshape(shape)

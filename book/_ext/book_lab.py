@@ -1,13 +1,17 @@
 """The lab: live instruments in a page.
 
 ```{lab} writer```          the instrument, and before it starts (or without JavaScript) an example
+```{lab} strangers```       sentences of strangers as the piano's models gave them back, a table
+```{lab} knobs```           what the piano's attribute knobs do to held-out sentences, a table
 {lab}`writer.bits.web:.2f`  a figure from the manifest of a lab model: NAME.key.key:format
 
-Both read what scripts/train_lab.py wrote to book/_extra/lab/models.
+Outside the lab's own pages an instrument starts when the visitor presses its button, so that a
+chapter stays light. All read what scripts/train_lab.py wrote to book/_extra/lab/models.
 """
 
+import gzip
 import json
-from functools import reduce
+from functools import cache, reduce
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -22,10 +26,17 @@ SCRIPTS = {
     "compressor": ("runtime", "text", "coder", "lab", "compressor"),
     "piano": ("runtime", "text", "lab", "piano"),
     "bottleneck": ("runtime", "text", "lab", "bottleneck"),
+    "restyle": ("runtime", "text", "lab", "restyle"),
 }
-
-
-OPTIONAL = {"piano": ("piano-vae",)}  # played when scripts/train_lab.py has made them
+LOADED = {  # what an instrument loads when it starts
+    "digits": ("digits", "digits-ae", "digits-vae"),
+    "writer": ("writer",),
+    "compressor": ("reader",),
+    "piano": ("sentences-vae",),
+    "bottleneck": ("bottleneck", *(f"bottleneck-{n}" for n in (48, 64, 96, 128, 192, 256))),
+    "restyle": ("style",),
+}
+PRESSED = ("restyle",)  # never start by themselves: the second instrument of a page
 
 
 def models(env: Any) -> Path:
@@ -38,7 +49,19 @@ def facts(path: Path) -> dict[str, Any]:
     data = json.loads(text[text.index("] = {") + 4 : text.rindex(";")])
     if "config" not in data:
         return data
-    return data["config"] | data["extra"] | {"parameters": data["parameters"]}
+    sent = {"megabytes": _sent(path, path.stat().st_mtime) / 1e6}
+    return data["config"] | data["extra"] | {"parameters": data["parameters"]} | sent
+
+
+@cache
+def _sent(path: Path, time: float) -> int:
+    return len(gzip.compress(path.read_bytes()))
+
+
+def weight(folder: Path, name: str) -> int:
+    """Bytes that starting the instrument loads from a host that compresses."""
+    paths = (folder / f"{each}.js" for each in LOADED[name])
+    return sum(_sent(path, path.stat().st_mtime) for path in paths)
 
 
 class Figure(SphinxRole):
@@ -60,6 +83,10 @@ class Lab(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         name = self.arguments[0]
+        if name in TABLES:
+            table, source = TABLES[name]
+            self.env.note_dependency(str(models(self.env) / f"{source}.js"))
+            return [nodes.raw("", table(models(self.env)), format="html")]
         if name not in SCRIPTS:
             raise self.error(f"no instrument {name!r}: choose one of {', '.join(SCRIPTS)}")
         folder = models(self.env)
@@ -71,8 +98,9 @@ class Lab(SphinxDirective):
         loaded += fresh
         scripts = "".join(f'<script defer src="{up}{s}.js"></script>' for s in fresh)
         body = EXAMPLES[name](folder)
-        there = [each for each in OPTIONAL.get(name, ()) if (folder / f"{each}.js").exists()]
-        more = f' data-models="{" ".join(there)}"' if there else ""
+        more = ""
+        if name in PRESSED or not self.env.docname.startswith("book/lab/"):
+            more = f' data-start="press" data-size="{weight(folder, name) / 1e6:.1f} MB"'
         text = (
             f'<link rel="stylesheet" href="{up}lab.css">'
             f'<div class="lab" data-lab="{name}"{more}><div class="lab-static">{body}'
@@ -129,9 +157,7 @@ def compressor(folder: Path) -> str:
 def piano(folder: Path) -> str:
     """Two sentences and what lies between them, in each model that there is."""
     parts = []
-    for name, title in (("piano-vae", "Variational"), ("sentences", "Position-bound")):
-        if not (folder / f"{name}.js").exists():
-            continue
+    for name, title in (("sentences-vae", "Variational"), ("sentences", "Position-bound")):
         known = facts(folder / f"{name}.js")
         pair = zip(known["pair"], known["back"], strict=True)
         back = "".join(f"<li>{escape(given)} → {escape(got)}</li>" for given, got in pair)
@@ -146,18 +172,68 @@ def piano(folder: Path) -> str:
 def bottleneck(folder: Path) -> str:
     """One sentence through every size and number of bits."""
     known = facts(folder / "bottleneck.js")
-    head = "".join(f'<th scope="col">{bits} bits</th>' for bits in known["bits"])
+    head = "".join(
+        f'<th scope="col">{bits} {"bits" if bits > 1 else "bit"}</th>' for bits in known["bits"]
+    )
     rows = ""
     for row in known["rows"]:
         cells = "".join(f"<td>{escape(row['back'][str(bits)])}</td>" for bits in known["bits"])
         rows += f'<tr><th scope="row">{row["size"]} numbers</th>{cells}</tr>'
     return (
-        f"<p>{escape(known['sentence'])}</p><table><thead><tr><th></th>{head}</tr></thead>"
+        f"<p>{escape(known['sentence'])}</p>"
+        f'<table tabindex="0"><thead><tr><th scope="col"></th>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
 
 
+def restyle(folder: Path) -> str:
+    """A verse into modern English, and a modern sentence into the English of 1611."""
+    known = facts(folder / "style.js")
+    heads = ("Into modern English", "Into the English of 1611")
+    parts = (
+        f'<section><h4>{head}</h4><p>{escape(verse)}</p><p class="lab-text">{escape(made)}</p>'
+        "</section>"
+        for head, verse, made in zip(heads, known["verses"], known["edited"], strict=True)
+    )
+    return f'<div class="lab-two">{"".join(parts)}</div>'
+
+
+def strangers(folder: Path) -> str:
+    """What came back, word for word."""
+    known = facts(folder / "strangers.js")
+    heads = ("Typed", "Copying model", "Variational model", "Variational, halfway to the next")
+    head = "".join(f'<th scope="col">{each}</th>' for each in heads)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(row[key])}</td>" for key in row) + "</tr>"
+        for row in known["rows"]
+    )
+    return _table("Sentences of strangers", head, rows)
+
+
+def knobs(folder: Path) -> str:
+    """For each knob: how far it goes, whom it switches, and a random direction as far."""
+    heads = ("Knob", "Switched on", "Switched off", "Words kept", "On by chance", "Kept by chance")
+    head = "".join(f'<th scope="col">{each}</th>' for each in heads)
+    rows = ""
+    for knob in facts(folder / "sentences-vae.js")["directions"]:
+        shares = (knob["on"], knob["off"], knob["kept"], knob["random"]["on"],
+                  knob["random"]["kept"])  # fmt: skip
+        cells = "".join(f"<td>{share:.0%}</td>" for share in shares)
+        rows += f'<tr><th scope="row">{escape(knob["name"])}</th>{cells}</tr>'
+    return _table("What the knobs do", head, rows)
+
+
+def _table(name: str, head: str, rows: str) -> str:
+    """One that scrolls by itself on a narrow screen, also by keyboard."""
+    return (
+        f'<div class="lab-table" tabindex="0" role="region" aria-label="{name}">'
+        f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+TABLES = {"strangers": (strangers, "strangers"), "knobs": (knobs, "sentences-vae")}
 EXAMPLES = {
+    "restyle": restyle,
     "digits": digits,
     "writer": writer,
     "compressor": compressor,

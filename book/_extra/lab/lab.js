@@ -1,9 +1,10 @@
 /* What the lab's instruments share: starting when they come into view, controls, canvases.
 
    The page holds <div class="lab" data-lab="NAME"> with a precomputed example in it. The script
-   NAME.js calls lab.define(NAME, {models, start}); when the box comes into view, the scripts of
-   `models` are added to the page (nothing is fetched, so it works from disk, too), and
-   start(box) puts the controls in the example's place. */
+   NAME.js calls lab.define(NAME, {models, start}); when the box comes into view, or with
+   data-start="press" when the visitor asks for it, the scripts of `models` are added to the page
+   (nothing is fetched, so it works from disk, too), and start(box) puts the controls in the
+   example's place. `need(name)` loads a model later. */
 (function (root) {
 "use strict";
 if (root.lab) return;
@@ -12,12 +13,16 @@ const instruments = {}, loading = {}, painters = new Set();
 
 // --------------------------------------------------------------------------------- starting
 
-function script(name) {
+function need(name) {
   return loading[name] ??= new Promise((done, fail) => {
     const tag = document.createElement("script");
     tag.src = `${here}models/${name}.js`;
     tag.onload = done;
-    tag.onerror = () => fail(new Error(`the model ${name} could not be loaded`));
+    tag.onerror = () => {
+      delete loading[name];
+      tag.remove();
+      fail(new Error(`the model ${name} could not be loaded; try again`));
+    };
     document.head.append(tag);
   });
 }
@@ -25,15 +30,16 @@ function script(name) {
 async function begin(box) {
   const { models, start } = instruments[box.dataset.lab];
   try {
-    const more = box.dataset.models?.split(" ") ?? []; // those that need not be there
-    await Promise.all([...models, ...more].map(script));
+    await Promise.all(models.map(need));
     const live = el("div", { class: "lab-live" });
     start(live);
     box.replaceChildren(live);
     painters.forEach(paint => paint());
     box.dataset.state = "live";
+    if (box.dataset.start) live.querySelector("button, input, select, textarea")?.focus({ preventScroll: true });
   } catch (error) {
     box.dataset.state = "failed";
+    box.querySelector(".lab-alert")?.remove();
     box.append(el("p", { role: "alert", class: "lab-alert" }, `It did not start: ${error.message}.`));
     throw error;
   }
@@ -47,7 +53,23 @@ function define(name, instrument) {
     self.unobserve(entry.target);
     begin(entry.target);
   }), { rootMargin: "300px" });
-  document.querySelectorAll(`.lab[data-lab="${name}"]`).forEach(box => watch.observe(box));
+  document.querySelectorAll(`.lab[data-lab="${name}"]`).forEach(box =>
+    (box.dataset.start === "press" ? offer(box) : watch.observe(box)));
+}
+
+/* A button that starts the instrument, below the example. */
+function offer(box) {
+  const start = button(`Start it here (loads ${box.dataset.size})`, async () => {
+    start.disabled = true;
+    start.textContent = "Loading …";
+    try {
+      await begin(box);
+    } catch {
+      start.disabled = false;
+      start.textContent = "Try again";
+    }
+  });
+  box.querySelector(".lab-static").append(el("p", { class: "lab-start" }, start));
 }
 
 // --------------------------------------------------------------------------------- elements
@@ -180,13 +202,14 @@ function ownModel(kinds, use) {
       const data = root.aelib.parse(await file.text());
       if (!kinds.includes(data.class))
         throw new Error(`it holds a ${data.class}; this instrument plays ${kinds.join(" or ")}`);
-      use(root.aelib.load(data));
-      said.textContent = `Now playing ${file.name}: ${data.parameters.toLocaleString("en")} parameters.`;
+      use(root.aelib.tried(data));
+      said.textContent = `Now playing ${file.name}: ${Number(data.parameters).toLocaleString("en")} parameters.`;
       said.classList.remove("lab-alert");
     } catch (error) {
       said.textContent = `${file.name} cannot be used: ${error.message}.`;
       said.classList.add("lab-alert");
     }
+    input.value = ""; // so that the same file can be chosen again
   });
   return el("details", { class: "lab-own" }, el("summary", {}, "Use your own model"),
     el("p", {}, "Write one with ", el("code", {}, "aelib export MODEL --web FILE.js"),
@@ -197,5 +220,5 @@ function ownModel(kinds, use) {
 /* Milliseconds between two pictures of something that moves: few pictures for whoever wants calm. */
 const pace = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? 700 : 30);
 
-root.lab = { define, pace, el, button, slider, choose, field, live, colours, picture, dragging, pixels, ownModel };
+root.lab = { define, need, pace, el, button, slider, choose, field, live, colours, picture, dragging, pixels, ownModel };
 })(globalThis);

@@ -1,7 +1,7 @@
 /* The latent piano: a sentence as numbers to turn, and the way between two sentences. */
 (function (root) {
 "use strict";
-const { el, button, slider, field, choose, live, picture, ownModel } = root.lab;
+const { el, button, slider, field, choose, need, picture, ownModel } = root.lab;
 const add = (a, b, s) => a.map((v, i) => v + s * b[i]);
 
 /* Bars of z, up and down from the middle; the chosen dimension is warm. */
@@ -34,12 +34,22 @@ async function walk(model, [from, to], found, stale, steps = 40) {
 }
 
 function start(box) {
-  const every = { "piano-vae": "variational (smooth)", sentences: "position-bound (copies exactly)" };
-  const names = Object.fromEntries(Object.entries(every).filter(([name]) => root.aelibModels[name]));
+  const names = { "sentences-vae": "variational (smooth)", sentences: "position-bound (copies exactly)" };
   const loaded = {}, get = name => loaded[name] ??= root.aelib.load(name);
-  let model = get(Object.keys(names)[0]), base, z, chosen = 0, knobs = [];
+  let model = get("sentences-vae"), base, z, chosen = 0, knobs = [];
 
-  const which = choose("Model", names, name => use(get(name)));
+  const which = choose("Model", names, async name => {
+    const note = which.box.querySelector("output");
+    note.textContent = root.aelibModels[name] ? "" : "loading …";
+    try {
+      await need(name);
+      note.textContent = "";
+      if (which.input.value === name) use(get(name));
+    } catch (error) {
+      note.textContent = `${error.message}.`;
+    }
+  });
+  which.box.append(el("output", { class: "lab-note", for: which.input.id }));
   const text = field("Your sentence", model.extra.pair[0], { maxlength: 120 });
   text.input.addEventListener("input", encode);
   const out = el("p", { class: "lab-text", "data-role": "text", "aria-live": "polite" });
@@ -73,7 +83,7 @@ function start(box) {
     value.input.min = -most();
     value.input.max = most();
     knobs = (model.extra?.directions ?? []).map(d => ({ ...d,
-      knob: slider(d.name, { min: -1.5, max: 1.5, value: 0 }, () => turned()) }));
+      knob: slider(d.name, { min: -(d.reach ?? 1.5), max: d.reach ?? 1.5, value: 0 }, () => turned()) }));
     board.replaceChildren(...(knobs.length ? [el("h4", {}, "Attributes"), ...knobs.map(k => k.knob.box)] : []));
     encode();
   }
@@ -120,5 +130,5 @@ function start(box) {
   use(model);
 }
 
-root.lab.define("piano", { models: ["sentences"], start });
+root.lab.define("piano", { models: ["sentences-vae"], start });
 })(globalThis);

@@ -35,8 +35,19 @@ function half(h) {
   return sign * (e ? (1 + m / 1024) * 2 ** (e - 15) : m * 2 ** -24);
 }
 
-/* One tensor as numbers; `how` undoes the packing of signs and permutations. */
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+";
+
+/* Letters as levels, `step` apart, the middle one zero. */
+function levels(letters, step) {
+  const of = new Float32Array(128), out = new Float32Array(letters.length);
+  for (let i = 0; i < LETTERS.length; i++) of[LETTERS.charCodeAt(i)] = (i - (LETTERS.length >> 1)) * step;
+  for (let i = 0; i < out.length; i++) out[i] = of[letters.charCodeAt(i)];
+  return out;
+}
+
+/* One tensor as numbers; `how` undoes the packing of levels, signs and permutations. */
 function numbers(bytes, dtype, how) {
+  if (how?.as === "levels") return levels(how.letters, new Float32Array(bytes.buffer)[0]);
   if (how?.as === "signs") {
     const size = how.shape.reduce((a, b) => a * b, 1);
     return Float32Array.from({ length: size },
@@ -58,7 +69,9 @@ function tensors(file) {
     if (name === "__metadata__") continue;
     const [from, to] = entry.data_offsets.map(at => at + 8 + size), how = file.packed[name];
     const data = numbers(bytes.slice(from, to), entry.dtype, how);
-    out[name] = { shape: how ? how.shape : entry.shape, data };
+    const shape = how ? how.shape : entry.shape, count = shape.reduce((a, b) => a * b, 1);
+    if (data.length !== count) throw new Error(`${name} has ${data.length} numbers, not ${count}`);
+    out[name] = { shape, data };
   }
   return out;
 }
@@ -108,6 +121,7 @@ class Matrix {
   /* W x, of the first `rows` rows: a view that the next call overwrites. */
   times(x, rows = this.rows) {
     const { floats, simd } = this.weights;
+    if (x.length !== this.cols) throw new Error(`a matrix of ${this.cols} columns meets ${x.length} numbers`);
     floats.set(x, this.x);
     if (simd) {
       const y = 4 * this.y;
@@ -179,6 +193,7 @@ class Autoencoder {
   }
   encode(x) { return this.posterior(x)[0]; }
   decode(z) { return this.decoder.reduce((v, layer) => layer.apply(v), z).map(this.f); }
+  trial() { return this.decode(this.encode(new Float32Array(this.inputs))); }
 }
 
 /* Classes by name; text.js adds those of text models. */
@@ -192,12 +207,23 @@ function load(file, simd = true) {
   return Object.assign(new kind(file, new Weights(file, simd)), { file, extra: file.extra });
 }
 
+/* The same for a file that nobody has tried yet: its model must answer, with numbers. */
+function tried(file) {
+  let model, fault;
+  try {
+    model = load(file);
+    if (model.trial().some(v => !Number.isFinite(v))) fault = "it computes no numbers";
+  } catch (error) { fault = error.message; }
+  if (fault) throw new Error(`it is damaged or of another version; export the model again (${fault})`);
+  return model;
+}
+
 /* The manifest in the text of an exported script, or as JSON alone; nothing in it is run. */
 function parse(text) {
   const found = /\] = (\{.*\});\s*$/s.exec(text)?.[1] ?? text;
   let file = null;
   try { file = JSON.parse(found); } catch { /* said below */ }
-  if (typeof file?.weights !== "string")
+  if (typeof file?.weights !== "string" || typeof file.class !== "string")
     throw new Error("no exported model: write one with aelib export MODEL --web FILE.js");
   return file;
 }
@@ -212,7 +238,7 @@ function random(seed) {
   };
 }
 
-const aelib = { load, parse, models, Dense, RMSNorm, random, sigmoid, softmax };
+const aelib = { load, tried, parse, models, Dense, RMSNorm, random, sigmoid, softmax };
 if (typeof module === "object") module.exports = aelib;
 else root.aelib = aelib;
 })(globalThis);

@@ -160,6 +160,35 @@ class QuasiRecurrentCore {
   }
 }
 
+/* Residual convolutions of three places, the distance doubling: backwards, or to both sides. */
+class ConvCore {
+  constructor(w, name, options) {
+    const each = Array.from({ length: options.depth }, (_, i) => i);
+    this.gather = each.map(i => new Dense(w, `${name}.gather.${i}`, "relu"));
+    this.out = each.map(i => new Dense(w, `${name}.out.${i}`));
+  }
+  layer(i, a, b, c, x) {
+    return this.out[i].apply(this.gather[i].apply(join(join(a, b), c))).map((v, j) => v + x[j]);
+  }
+  /* All places at once, each seeing both sides; beyond the ends are zeros. */
+  whole(xs) {
+    const zero = new Float32Array(xs[0].length), all = this.gather.keys();
+    for (const i of all)
+      xs = xs.map((x, t) => this.layer(i, xs[t - 2 ** i] ?? zero, x, xs[t + 2 ** i] ?? zero, x));
+    return xs;
+  }
+  start() { return { past: this.gather.map(() => []) }; }
+  /* One more place, seeing those before it. */
+  step(x, state, t) {
+    const zero = new Float32Array(x.length);
+    state.past.forEach((past, i) => {
+      past[t] = x;
+      x = this.layer(i, past[t - 2 * 2 ** i] ?? zero, past[t - 2 ** i] ?? zero, x, x);
+    });
+    return x;
+  }
+}
+
 const CORES = { transformer: TransformerCore, recurrent: RecurrentCore, qrnn: QuasiRecurrentCore };
 
 function join(a, b) {
@@ -311,39 +340,53 @@ class LanguageModel {
     const ids = this.tokenizer.encode(prompt);
     return this.tokenizer.decode(generate(this, this.start(), ids, length, options, uniform));
   }
+  trial() {
+    const ids = this.tokenizer.encode("a b"), state = this.start();
+    return [BOS, ...ids].map(id => this.advance(id, state)).at(-1);
+  }
 }
 
+/* Zeros behind the vectors, up to a length: convolutions see where a text ends. */
+const padded = (xs, length) => Array.from({ length }, (_, t) => xs[t] ?? new Float32Array(xs[0].length));
+
 class SequenceEncoder {
-  constructor(w, name, network) {
-    this.network = network;
+  constructor(w, name, network, length) {
+    this.length = length;
     this.table = w.matrix(name + ".table.embeddings");
     this.head = new Dense(w, name + ".head");
     if (network === "transformer") {
       this.blocks = [0, 1].map(i => new Block(w, `${name}.layers_.${i}`, 4));
       this.norm = new RMSNorm(w, name + ".norm");
-    } else this.cell = new Cell(w, name + ".layers_.0.cell", network === "lstm");
+    } else if (network === "convolutional") this.core = new ConvCore(w, name + ".layers_.0", { depth: 3 });
+    else this.cell = new Cell(w, name + ".layers_.0.cell", network === "lstm");
   }
   apply(ids) {
     let xs = ids.map(id => this.table.row(id));
+    if (this.core) return this.head.apply(this.mean(this.core.whole(padded(xs, this.length)), ids.length));
     if (this.cell)
       return this.head.apply(xs.reduce((state, x) => this.cell.step(x, state), this.cell.first())[0]);
     for (const block of this.blocks) xs = block.whole(xs);
+    return this.head.apply(this.mean(xs.map(x => this.norm.apply(x)), xs.length));
+  }
+  /* Of the first n vectors. */
+  mean(xs, n) {
     const sum = new Float32Array(xs[0].length);
-    for (const x of xs) this.norm.apply(x).forEach((v, i) => { sum[i] += v / xs.length; });
-    return this.head.apply(sum);
+    for (const x of xs.slice(0, n)) x.forEach((v, i) => { sum[i] += v / n; });
+    return sum;
   }
 }
 
 class SequenceDecoder {
   constructor(w, name, options) {
     this.length = options.length;
-    this.recurrent = options.decoder !== "transformer";
+    this.recurrent = ["recurrent", "lstm"].includes(options.decoder);
     this.table = w.matrix(name + ".table.embeddings");
     this.fromZ = new Dense(w, name + ".from_z");
     this.bypass = w.has(name + ".bypass.kernel") ? new Dense(w, name + ".bypass") : null;
     this.bias = w.vector(name + ".bias");
     this.core = this.recurrent ? new RecurrentCore(w, name + ".core", { depth: 1 },
       options.decoder === "lstm" ? "lstm" : "grus")
+      : options.decoder === "convolutional" ? new ConvCore(w, name + ".core", { depth: 3 })
       : new TransformerCore(w, name + ".core", { depth: 2, heads: 4, context: options.length });
   }
   start(z) {
@@ -444,7 +487,7 @@ class TextAutoencoder {
     this.tokenizer = new Tokenizer(file.tokenizer);
     this.latentDim = o.latent_dim;
     const book = w.has(own + ".codebook.table") ? new Codebook(w, own + ".codebook", "decoder") : null;
-    this.encoder = o.encoder === "binding" ? null : new SequenceEncoder(w, "encoder", o.encoder);
+    this.encoder = o.encoder === "binding" ? null : new SequenceEncoder(w, "encoder", o.encoder, o.length);
     this.decoder = o.decoder === "binding" ? book : new SequenceDecoder(w, "decoder", o);
     this.book = book;
     this.norm = ["beta", "moving_mean", "moving_variance"].map(n => w.vector("bottleneck.norm." + n));
@@ -466,9 +509,54 @@ class TextAutoencoder {
   decode(z, options, uniform) {
     return this.tokenizer.decode(this.decoder.generate(Float32Array.from(z), options, uniform));
   }
+  trial() {
+    const z = this.encode("a b");
+    if (z.length !== this.latentDim) throw new Error(`codes have ${z.length} numbers, not ${this.latentDim}`);
+    this.decode(z);
+    return z;
+  }
 }
 
-Object.assign(aelib.models, { LanguageModel, TextAutoencoder });
+// ---------------------------------------------------------------------------------- editing
+
+const SPACE = BLANK + "\\x1c-\\x1f", WORD = "[\\p{L}\\p{N}_]";
+const PIECE = new RegExp(`[${SPACE}]*(?:${WORD}+(?:['’-]${WORD}+)*|[^\\p{L}\\p{N}_${SPACE}])|[${SPACE}]+$`, "gu");
+const BARE = new RegExp(`^[${SPACE}]+`, "u");
+
+/* Keeps, drops, replaces or adds to each word, as its neighbours and the wished style say. */
+class StyleEditor {
+  constructor(file, w) {
+    const { words, edits } = file.tokenizer;
+    this.edits = edits;
+    this.ids = new Map(words.map((word, i) => [word, i + 2]));
+    this.table = w.matrix("table.embeddings");
+    this.style = w.matrix("style.embeddings");
+    this.core = new ConvCore(w, "core", file.config);
+    this.head = new Dense(w, "head");
+  }
+  /* An empty piece, then words and signs with the spaces before them. */
+  pieces(text) { return ["", ...(text.match(PIECE) ?? [])]; }
+  /* Scores of every edit, for each piece. */
+  logits(pieces, style) {
+    const wished = this.style.row(style), length = 8 * Math.ceil(pieces.length / 8);
+    const xs = pieces.map(piece =>
+      this.table.row(this.ids.get(piece.replace(BARE, "")) ?? 1).map((v, i) => v + wished[i]));
+    return this.core.whole(padded(xs, length)).slice(0, xs.length).map(x => this.head.apply(x));
+  }
+  /* [{piece, becomes}], to be joined; more `strength` changes more, none copies. */
+  changes(text, style = 1, strength = 1) {
+    const pieces = this.pieces(text), rows = strength > 0 ? this.logits(pieces, style) : [];
+    return pieces.map((piece, t) => {
+      if (rows[t]) rows[t][0] -= Math.log(strength);
+      const edit = rows[t] ? this.edits[argmax(rows[t])] : "=";
+      return { piece, becomes: edit[0] === "~" ? edit.slice(1) : piece + edit.slice(1) };
+    });
+  }
+  trial() { return this.logits(this.pieces("a b"), 1)[0]; }
+  edit(text, style, strength) { return this.changes(text, style, strength).map(c => c.becomes).join(""); }
+}
+
+Object.assign(aelib.models, { LanguageModel, StyleEditor, TextAutoencoder });
 Object.assign(aelib, { Tokenizer, choices, pick, PAD, BOS, EOS, FIRST });
 if (typeof module === "object") module.exports = aelib;
 })(globalThis);
