@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from build_book import ROOT, environment
-from execute_book import one_core
+from execute_book import longest_first, one_core
 
 CELL_SECONDS = 600
 
@@ -47,7 +47,7 @@ def check_all(paths: list[Path]) -> Iterator[tuple[Path, bool, str, float]]:
     """`check` of each, as many at a time as there are cores, in the order of finishing."""
     workers = min(os.cpu_count() or 1, len(paths)) or 1
     with ThreadPoolExecutor(workers) as pool:
-        jobs = {pool.submit(check, path, workers): path for path in paths}
+        jobs = {pool.submit(check, p, workers): p for p in longest_first(paths)}
         for job in as_completed(jobs):
             yield jobs[job], *job.result()
 

@@ -51,6 +51,11 @@ def stale(root: Path, toc: Path, cache: Any) -> list[Path]:
     return found
 
 
+def longest_first(paths: list[Path]) -> list[Path]:
+    """By the size of the file, as a guess at its time: no long one is left for the end."""
+    return sorted(paths, key=lambda path: -path.stat().st_size)
+
+
 def run(path: Path, timeout: int) -> Result:
     """Execute one notebook in a fresh kernel, in its own folder."""
     book = nbformat.read(path, 4)
@@ -71,7 +76,7 @@ def execute(root: Path, toc: Path, folder: Path, timeout: int = 600) -> list[str
     print(f"Running {len(todo)} notebooks, {workers} at a time:", flush=True)
     os.environ.update(one_core(workers))  # kernels inherit it
     with ProcessPoolExecutor(workers) as pool:
-        jobs = [pool.submit(run, path, timeout) for path in todo]
+        jobs = [pool.submit(run, path, timeout) for path in longest_first(todo)]
         for number, job in enumerate(as_completed(jobs), 1):
             path, book, seconds, fault = job.result()
             name = path.relative_to(root)
