@@ -8,6 +8,7 @@ from typing import Any, Self
 import keras
 
 from aelib.errors import BadInput
+from aelib.models.compiling import TracedOnce
 from aelib.writing import whole
 
 
@@ -39,7 +40,7 @@ def read(path: str | Path, *kinds: Any) -> Any:
     return model
 
 
-class StoredModel(keras.Model):
+class StoredModel(TracedOnce):
     """What every text model shares: whole files and presets. A tokenizer makes it ready."""
 
     tokenizer: Any = None
