@@ -6,8 +6,6 @@ from typing import Any
 import keras
 from keras import layers
 
-from aelib.models.compiling import TracedOnce
-
 Tensor = Any
 Shape = int | tuple[int, ...]
 
@@ -119,7 +117,7 @@ class Decoder(keras.Model):
 
 
 @keras.saving.register_keras_serializable(package="aelib")
-class Autoencoder(TracedOnce):
+class Autoencoder(keras.Model):
     """x̂ = Decoder(Encoder(x)), for any encoder and decoder whose shapes meet.
 
     ``fit(x)`` is enough: the input is its own target (``fit(x, y)`` sets another one).

@@ -8,7 +8,6 @@ import numpy as np
 from keras import ops
 
 from aelib.models.autoencoder import Tensor
-from aelib.models.compiling import TracedOnce
 
 
 def signal_share(steps: int) -> np.ndarray:
@@ -20,7 +19,7 @@ def signal_share(steps: int) -> np.ndarray:
 
 
 @keras.saving.register_keras_serializable(package="aelib")
-class Diffusion(TracedOnce):
+class Diffusion(keras.Model):
     """x_t = √ᾱ_t x + √(1 − ᾱ_t) ε; the denoiser gives x̂(x_t, t). Data in [0, 1], (n, d).
 
     A denoising autoencoder without a bottleneck, trained at every noise level at once; sampling

@@ -8,13 +8,12 @@ import numpy as np
 from keras import layers, ops
 
 from aelib.errors import BadInput
-from aelib.models.compiling import TracedOnce
 
 Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="aelib")
-class Flow(TracedOnce):
+class Flow(keras.Model):
     """Affine couplings (RealNVP; Dinh et al., 2017): log p(x) = log N(f(x); 0, I) + log |∂f/∂x|.
 
     Each coupling leaves half of the coordinates (mask m) as they are and makes from them scale and

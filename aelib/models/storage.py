@@ -8,7 +8,6 @@ from typing import Any, Self
 import keras
 
 from aelib.errors import BadInput
-from aelib.models.compiling import TracedOnce
 from aelib.writing import whole
 
 
@@ -40,7 +39,7 @@ def read(path: str | Path, *kinds: Any) -> Any:
     return model
 
 
-class StoredModel(TracedOnce):
+class StoredModel(keras.Model):
     """What every text model shares: whole files and presets. A tokenizer makes it ready."""
 
     tokenizer: Any = None
