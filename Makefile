@@ -31,7 +31,7 @@ bench: env  ## every benchmark, quickly (minutes; full runs: see benchmarks/)
 
 check: env  ## style, types, spelling, and the built site in a browser
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
-	@$(RUN) -m codespell_lib README.md CONTRIBUTING.md CHANGELOG.md aelib scripts tests benchmarks book
+	@$(RUN) -m codespell_lib *.md aelib scripts tests benchmarks book
 	@$(RUN) -m pytest -n auto --dist loadfile -m site tests
 
 lock: env  ## new pins from pyproject.toml

@@ -120,6 +120,35 @@ def show(fig: Figure, alt: str) -> InlineFigure:
     return InlineFigure(to_svg(fig, alt), " ".join(alt.split()))
 
 
+class InlineTable:
+    """What `table` gives a notebook: HTML, and lines of text elsewhere."""
+
+    def __init__(self, head: Sequence[str], rows: list[list[str]]):
+        self.head, self.rows = list(head), rows
+
+    def _repr_html_(self) -> str:
+        def cells(tag: str, row: list[str]) -> str:
+            return "".join(f"<{tag}>{html.escape(c, quote=False)}</{tag[:2]}>" for c in row)
+
+        top = cells('th scope="col"', self.head)
+        body = "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows)
+        return f'<table class="table"><tr>{top}</tr>{body}</table>'
+
+    def __repr__(self) -> str:
+        return "\n".join("  ".join(row) for row in [self.head, *self.rows])
+
+
+def table(head: Sequence[str], rows: Iterable[Iterable[Any]]) -> InlineTable:
+    """Makes a table the output of a notebook's cell; floats with three significant digits."""
+
+    def text(cell: Any) -> str:
+        if not isinstance(cell, float):
+            return str(cell)
+        return f"{cell:,.0f}" if cell >= 1000 else f"{cell:.3g}"
+
+    return InlineTable(head, [[text(cell) for cell in row] for row in rows])
+
+
 def curves(
     ax: Axes, series: dict[str, Sequence[float]], xlabel: str, ylabel: str, **options: Any
 ) -> Axes:

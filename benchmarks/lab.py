@@ -52,7 +52,7 @@ ALTERNATIVES = [
     for runtime, size, start, gru, gpt, disk in (
         ("the lab's, with SIMD", 0.008, 0.08, 0.21, 0.78, "yes"),
         ("the same without SIMD", 0.006, 0.3, 1.5, 2.8, "yes"),
-        ("onnxruntime-web 1.30 (wasm)", 14.3, 1.4, 0.83, 37.7, "no"),
+        ("onnxruntime-web 1.30 (wasm)", 14.3, "1.1 to 1.8", 0.83, 37.7, "no"),
         ("LiteRT.js 2.5", 9.7, 0.63, 0.76, 14.7, "no"),
         ("tfjs 4.22 (wasm)", 2.0, 0.9, 1.6, "fails", "no"),
     )

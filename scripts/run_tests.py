@@ -12,7 +12,7 @@ OTHER_BACKEND = ["tests/test_models.py", "tests/test_objectives.py", "tests/test
 
 def pytest(arguments: list[str], **settings: str) -> int:
     """pytest with a process on each core; a file's tests stay together."""
-    workers = os.cpu_count() or 1
+    workers = min(os.cpu_count() or 1, 8)  # each holds a TensorFlow, about a gigabyte
     command = [sys.executable, "-m", "pytest", "-n", str(workers), "--dist", "loadfile"]
     env = environment() | one_core(workers) | settings
     return subprocess.run([*command, *arguments], cwd=ROOT, env=env).returncode

@@ -64,7 +64,7 @@ def test_every_kind_fits_saves_and_loads(kind, tmp_path):
     assert model.evaluate(x, verbose=0) < before
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    assert type(again) is type(model)
+    assert type(again) is type(model) and again.compiled  # ready to go on training
     assert again.get_config() == model.get_config()
     np.testing.assert_array_equal(numpy(again.encode(x)), numpy(model.encode(x)))
     np.testing.assert_array_equal(numpy(again.decode(again.encode(x))), numpy(model(x)))

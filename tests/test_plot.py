@@ -46,3 +46,11 @@ def test_rows_of_images_and_scatter():
     _, ax = plot.figure()
     plot.scatter(ax, pictures[:, :2], list("aabbc"))
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["a", "b", "c"]
+
+
+def test_table_shows_and_escapes_its_cells():
+    made = plot.table(["name", "value"], [("a<b", 0.123456), ("large", 12345.6), ("whole", 7)])
+    shown = made._repr_html_()
+    assert '<th scope="col">value</th>' in shown and "<td>a&lt;b</td><td>0.123</td>" in shown
+    assert "<td>12,346</td>" in shown and "<td>7</td>" in shown
+    assert repr(made).splitlines()[1] == "a<b  0.123"

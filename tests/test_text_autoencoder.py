@@ -445,3 +445,13 @@ def test_a_sentence_that_is_too_long_is_cut_with_a_warning(binding):
     long = " ".join(WORDS * 20)
     with pytest.warns(UserWarning, match="1 of 2 texts have more than"):
         assert binding.encode([long, TRAIN[0]]).shape == (2, 96)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts TensorFlow's traces")
+def test_training_is_traced_once(monkeypatch):
+    """An optimiser whose variables are made inside the step would have it traced twice."""
+    model, traces = TextAutoencoder(latent_dim=8, vocabulary=60, width=16), []
+    step = model.train_step
+    monkeypatch.setattr(model, "train_step", lambda *a: traces.append(a) or step(*a))
+    model.fit(["one two three", "four five"] * 20, epochs=1, batch_size=8, verbose=0)
+    assert len(traces) == 1

@@ -205,6 +205,7 @@ class LanguageModel(StoredModel):
         if not self.compiled:
             self.compile(keras.optimizers.AdamW(learning_rate, weight_decay=0.1, beta_2=0.99,
                                                 clipnorm=1.0))  # fmt: skip
+        training.ready_optimizer(self)
         per_epoch = len(data)
         done = int(self.optimizer.iterations)
         budget = training.Budget(seconds, steps + done, warmup=100)

@@ -141,6 +141,7 @@ class StyleEditor(StoredModel):
         batches = Examples(rows, batch_size, self.seed)
         if not self.compiled:
             self.compile(keras.optimizers.Adam(learning_rate, clipnorm=1.0))
+        training.ready_optimizer(self)
         steps = epochs * len(batches) + int(self.optimizer.iterations)
         super().fit(batches, epochs=epochs if seconds is None else 10_000, verbose=verbose,
                     callbacks=[training.Budget(seconds, steps)])  # fmt: skip

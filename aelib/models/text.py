@@ -206,6 +206,7 @@ class TextAutoencoder(StoredModel):
             self.compile(optimizer=keras.optimizers.Adam(learning_rate, beta_2=0.99, clipnorm=5.0))
         if seconds is not None and seconds <= 0:
             return self
+        training.ready_optimizer(self)
         batches = training.Batches(
             ids, batch_size, self.seed, corrupt=self._corrupt(), labels=labels
         )

@@ -67,6 +67,14 @@ class Batches(keras.utils.PyDataset):
         return (ids if self.corrupt is None else (seen, ids)), ids
 
 
+def ready_optimizer(model: keras.Model) -> None:
+    """Make the optimiser's variables now: made in the first step, they have it traced twice.
+
+    In `fit`, since Keras does not compile a loaded model whose `compile` is its own.
+    """
+    model.optimizer.build(model.trainable_variables)
+
+
 class Resumable(keras.callbacks.Callback):
     """Ties order and noise to epoch and step: a resumed run repeats what an unbroken one does.
 
