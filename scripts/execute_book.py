@@ -36,7 +36,8 @@ def pages(toc: Path) -> list[str]:
             for item in part:
                 yield from walk(item)
 
-    return list(walk(yaml.safe_load(toc.read_text(encoding="utf-8"))))
+    contents = yaml.safe_load(toc.read_text(encoding="utf-8"))
+    return [contents["root"], *walk(contents)]
 
 
 def stale(root: Path, toc: Path, cache: Any) -> list[Path]:

@@ -41,7 +41,7 @@ def test_table_of_contents_is_walked_in_order(tmp_path):
     toc.write_text(
         "root: a\nparts:\n- chapters:\n  - file: b\n    sections:\n    - file: c\n  - file: d\n"
     )
-    assert execute_book.pages(toc) == ["b", "c", "d"]
+    assert execute_book.pages(toc) == ["a", "b", "c", "d"]  # the root, too
 
 
 def test_one_core_each_only_when_there_are_several(monkeypatch):
