@@ -123,6 +123,12 @@ def test_networks_mix_train_and_decode(pair):
     assert len(back) == 3 and all(isinstance(text, str) for text in back)
 
 
+def test_only_what_a_decoder_reads_is_trained():
+    for decoder, read in (("binding", True), ("recurrent", False)):
+        trained = fitted(decoder=decoder).trainable_variables
+        assert read == any(v.name == "prior" for v in trained)
+
+
 def test_variational_losses_add_up_in_training_and_testing():
     model = fitted(kind="variational", encoder="recurrent", decoder="recurrent", beta=0.3)
     log = {key: values[-1] for key, values in model.history.history.items()}

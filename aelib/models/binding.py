@@ -33,7 +33,7 @@ def lengths(ids: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="aelib")
 class Codebook(keras.layers.Layer):
-    """The vectors that encoder and decoder share.
+    """The vectors that encoder and decoder share; `read` is false when only the encoder has them.
 
     table (V, d)      e(w), a unit vector for each token
     places (T, d, k)  R_t, orthonormal rows
@@ -42,9 +42,9 @@ class Codebook(keras.layers.Layer):
     """
 
     def __init__(self, vocabulary: int, length: int, latent_dim: int, width: int, seed: int = 0,
-                 **kwargs: Any):  # fmt: skip
+                 read: bool = True, **kwargs: Any):  # fmt: skip
         super().__init__(**kwargs)
-        self.vocabulary, self.length, self.seed = vocabulary, length, seed
+        self.vocabulary, self.length, self.seed, self.read = vocabulary, length, seed, read
         self.latent_dim, self.width = latent_dim, min(width, latent_dim)
 
     def build(self, input_shape: Any = None) -> None:
@@ -59,7 +59,7 @@ class Codebook(keras.layers.Layer):
         self.table = self._weight("table", table)
         self.places = self._weight("places", places)
         self.ends = self._weight("ends", ends)
-        self.prior = self._weight("prior", np.full(v, -math.log(v)))
+        self.prior = self._weight("prior", np.full(v, -math.log(v)), trainable=self.read)
         self.gain = self._weight("gain", math.sqrt(k / (t / 2 + 2.5)), trainable=False)
         self.built = True
 
@@ -90,7 +90,7 @@ class Codebook(keras.layers.Layer):
         return ops.reshape(z @ ops.transpose(turn), (-1, t, self.width))
 
     def get_config(self) -> dict[str, Any]:
-        names = ("vocabulary", "length", "latent_dim", "width", "seed")
+        names = ("vocabulary", "length", "latent_dim", "width", "seed", "read")
         return {**super().get_config(), **{n: getattr(self, n) for n in names}}
 
 

@@ -29,7 +29,8 @@ def check(encoder: str, decoder: str) -> None:
 def make(vocabulary: int, size: int, options: dict[str, Any]) -> tuple[Any, Any]:
     """(encoder, decoder): ids -> (batch, size) and z -> words. Two binding halves share vectors."""
     latent, seed, width = options["latent_dim"], options["seed"], options["width"]
-    book = Codebook(vocabulary, options["length"], latent, width, seed)
+    read = options["decoder"] == "binding"
+    book = Codebook(vocabulary, options["length"], latent, width, seed, read)
     variational = size == 2 * latent
     if options["encoder"] == "binding":
         encoder: Any = BindingEncoder(book, variational)
@@ -37,7 +38,7 @@ def make(vocabulary: int, size: int, options: dict[str, Any]) -> tuple[Any, Any]
         encoder = NoEncoder(size)
     else:
         encoder = SequenceEncoder(vocabulary, size, width, options["encoder"], seed)
-    if options["decoder"] == "binding":
+    if read:
         if options["classes"]:
             raise BadInput("classes need an autoregressive decoder, such as recurrent or lstm")
         return encoder, BindingDecoder(book, candidates=options["candidates"])
