@@ -36,7 +36,6 @@ LOADED = {  # what an instrument loads when it starts
     "bottleneck": ("bottleneck", *(f"bottleneck-{n}" for n in (48, 64, 96, 128, 192, 256))),
     "restyle": ("style",),
 }
-PRESSED = ("restyle",)  # never start by themselves: the second instrument of a page
 
 
 def models(env: Any) -> Path:
@@ -99,7 +98,7 @@ class Lab(SphinxDirective):
         scripts = "".join(f'<script defer src="{up}{s}.js"></script>' for s in fresh)
         body = EXAMPLES[name](folder)
         more = ""
-        if name in PRESSED or not self.env.docname.startswith("book/lab/"):
+        if not self.env.docname.startswith("book/lab/"):
             more = f' data-start="press" data-size="{weight(folder, name) / 1e6:.1f} MB"'
         text = (
             f'<link rel="stylesheet" href="{up}lab.css">'
