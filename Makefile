@@ -6,11 +6,11 @@ export TF_CPP_MIN_LOG_LEVEL = 2
 export TF_ENABLE_ONEDNN_OPTS = 1
 RUN = .venv/bin/python
 
-.PHONY: help env book test serve bench lock check readme clean
+.PHONY: help env book test test-lowest test-newest serve bench lock check readme clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 env:  # .venv, if missing or stale
 	@$(PYTHON) scripts/bootstrap.py
@@ -20,6 +20,12 @@ book: env  ## run every notebook, build the site, say where it is
 
 test: env  ## every test, then every notebook in a fresh kernel
 	@$(RUN) scripts/run_tests.py
+
+test-lowest: env  ## pytest with the lowest versions that pyproject.toml allows
+	@$(RUN) scripts/try_versions.py lowest
+
+test-newest: env  ## pytest with the newest versions that pyproject.toml allows
+	@$(RUN) scripts/try_versions.py newest
 
 serve: env  ## the built site on http://localhost:8000 (PORT=...)
 	@test -f _build/html/index.html || $(RUN) scripts/build_book.py

@@ -8,15 +8,17 @@ import importlib.util
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from aelib.errors import AelibError, BadInput, UnknownName
-from aelib.writing import whole
+from aelib.writing import reason, refusal, whole
 
 app = typer.Typer(
     name="aelib", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown",
@@ -43,6 +45,12 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        place = f" {error.filename}" if error.filename else ""
+        print(f"aelib: cannot read or write{place}: {reason(error)}", file=sys.stderr)
+        with suppress(OSError):
+            sys.stdout.close()  # or the interpreter says it again at its end
+        sys.exit(2)
 
 
 # ------------------------------------------------------------------------------------- helpers
@@ -81,6 +89,7 @@ def _emit(lines: list[str], out: Path | None) -> None:
     text = "".join(line + "\n" for line in lines)
     if out is None:
         sys.stdout.write(text)
+        sys.stdout.flush()
         return
     with whole(out) as part:
         part.write_text(text, encoding="utf-8")
@@ -116,7 +125,32 @@ def _backup(out: Path, *facts: Any) -> Any:
 
     digest = hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:12]
     folder = out.with_name(f".{out.stem}.{digest}.backup")
+    _mend(folder)
     return keras.callbacks.BackupAndRestore(str(folder), double_checkpoint=True)
+
+
+def _mend(folder: Path) -> None:
+    """A checkpoint that was cut off gives way to the one before it, or to none."""
+    latest = [folder / "latest.weights.h5", folder / "training_metadata.json"]
+    before = [path.with_name(f"{path.name}.bkp") for path in latest]
+    if not folder.exists() or _sound(*latest):
+        return
+    if not _sound(*before):
+        shutil.rmtree(folder)
+        return
+    for old, new in zip(before, latest, strict=True):
+        shutil.copy(old, new)
+
+
+def _sound(weights: Path, facts: Path) -> bool:
+    import h5py
+
+    try:
+        json.loads(facts.read_text(encoding="utf-8"))
+        with h5py.File(weights, "r"):  # HDF5 knows how long the file must be
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 # ------------------------------------------------------------------------------------ commands
@@ -154,6 +188,8 @@ def train(
         raise BadInput(f"model files end in .keras: try --out {out.with_suffix('.keras').name}")
     if not out.absolute().parent.is_dir():
         raise BadInput(f"no folder {out.parent} to write to: make it first")
+    if not os.access(out.absolute().parent, os.W_OK):
+        raise BadInput(f"cannot write {out}: its folder is closed to you")
     lines = _lines(texts)
     import keras
 
@@ -170,11 +206,13 @@ def train(
             free_bits=free_bits, seed=seed,
         )  # fmt: skip
         total = epochs * -(-len(lines) // 64)
-        trained.fit(lines, epochs=epochs, verbose=0, callbacks=[backup, _progress(total)])
+        with refusal(out):  # its checkpoints, too
+            trained.fit(lines, epochs=epochs, verbose=0, callbacks=[backup, _progress(total)])
     elif model == "language":
         trained = aelib.LanguageModel(tokens=tokens, vocabulary=vocabulary, seed=seed)
         text = io.StringIO("\n".join(lines))
-        trained.fit(text, steps=steps, verbose=0, callbacks=[backup, _progress(steps)])
+        with refusal(out):
+            trained.fit(text, steps=steps, verbose=0, callbacks=[backup, _progress(steps)])
     else:
         raise UnknownName(f"no model {model!r}: choose autoencoder or language")
     trained.save(out)
@@ -203,6 +241,12 @@ def encode(model: Model, texts: Texts, out: Out = None) -> None:
     _emit([json.dumps({"text": t, "z": v}, ensure_ascii=False) for t, v in rows], out)
 
 
+def _numbers(found: Any) -> Any:
+    if getattr(found, "dtype", None) is None or found.dtype.kind not in "fiu":
+        raise ValueError("no array of numbers")
+    return found
+
+
 def _latents(path: Path) -> Any:
     import numpy as np
 
@@ -210,11 +254,13 @@ def _latents(path: Path) -> Any:
         raise BadInput(f"no file {path}")
     try:
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+            return _numbers(np.load(path, allow_pickle=False))
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
         rows = [json.loads(line) for line in text.splitlines() if line.strip()]
         return np.array([r["z"] if isinstance(r, dict) else r for r in rows], np.float32)
-    except (ValueError, KeyError, TypeError, EOFError) as error:
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # NumPy and JSON raise many kinds for what a bad file may hold
         raise BadInput(f"{path} holds no latents: give .npy or JSON lines with z") from error
 
 

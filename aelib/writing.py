@@ -1,10 +1,26 @@
 """Files appear whole or not at all."""
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aelib.errors import BadInput
+
+
+def reason(error: OSError) -> str:
+    """What the system said, in a few words; HDF5 tucks them into a long story."""
+    told = re.search(r"error message = '([^']+)'", str(error))
+    return told[1] if told else error.strerror or " ".join(str(error).split())
+
+
+@contextmanager
+def refusal(path: str | Path) -> Iterator[None]:
+    """Turns what the system refuses into BadInput: `path` cannot be written, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {reason(error)}") from error
 
 
 @contextmanager
@@ -17,9 +33,9 @@ def whole(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        yield part
-        part.replace(path)
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
+        with refusal(path):
+            yield part
+            part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # it is not there, or nothing may be written
+            part.unlink()

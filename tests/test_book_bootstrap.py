@@ -7,6 +7,7 @@ from pathlib import Path
 
 import bootstrap
 import pytest
+import try_versions
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -93,5 +94,17 @@ def test_an_environment_of_the_same_python_is_kept(monkeypatch):
 
 def test_make_help_lists_the_commands():
     listed = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True)
-    for command in ("book", "test", "serve", "bench", "lock", "check", "clean"):
+    commands = "book test test-lowest test-newest serve bench lock check readme clean"
+    for command in commands.split():
         assert f"make {command}\t" in listed.stdout
+
+
+def test_the_ends_of_the_ranges_have_their_own_environment(tmp_path, monkeypatch):
+    make, install, tests = try_versions.commands(tmp_path, "lowest-direct", ["tests/test_a.py"])
+    assert make[-1] == str(tmp_path) and tests[0] == str(tmp_path / "bin" / "python")
+    assert install[install.index("--python") + 1] == tests[0] != sys.executable
+    assert install[install.index("--resolution") + 1] == "lowest-direct"
+    assert {"data", "dev", "onnx"} < set(try_versions.extras().split(","))
+    assert tests[-3:] == ["-m", "not site", "tests/test_a.py"]
+    monkeypatch.setattr(bootstrap, "works", lambda python: True)
+    assert len(try_versions.commands(tmp_path, "highest", [])) == 2  # an environment is kept

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from aelib import presets
 from aelib.errors import BadInput, UnknownName
@@ -96,8 +97,8 @@ def test_damaged_presets_are_refused(tmp_path):
     head["config"]["length"] = 8
     head["config"]["latent_dim"] = 64
     (copy / "config.json").write_text(json.dumps(head))
-    weights = presets.load_file(copy / "weights.safetensors")
+    weights = load_file(copy / "weights.safetensors")
     weights["000.beta"] = np.zeros((3, 3), np.float32)
-    presets.save_file(weights, copy / "weights.safetensors")
+    save_file(weights, copy / "weights.safetensors")
     with pytest.raises(BadInput, match="does not fit"):
         presets.read(copy)

@@ -35,6 +35,7 @@ from aelib.codec.container import NAMES, read_stream, write_stream
 from aelib.codec.errors import Corrupt, CorruptFile, Truncated, WrongModel
 from aelib.codec.messages import Messenger, compress_messages, decompress_messages
 from aelib.errors import AelibError, BadInput, UnknownName
+from aelib.writing import refusal
 
 # Loaded on first use, because they load Keras.
 _LATE = {
@@ -109,7 +110,7 @@ def compress_file(source: str | Path | BinaryIO, target: str | Path | BinaryIO,
     """Compress a file or stream in constant memory; a path appears only when it is complete.
 
     progress(n) is called with the bytes read since the last call. model: as in `compress`.
-    BadInput: target exists.
+    BadInput: target exists, or cannot be written.
     """
     neural = _prepare(level, model)
 
@@ -135,15 +136,18 @@ def decompress_file(source: str | Path | BinaryIO, target: str | Path | BinaryIO
 def _through(source: str | Path | BinaryIO, target: str | Path | BinaryIO, force: bool,
              work: Callable) -> None:  # fmt: skip
     """Open paths; write to a temporary name beside the target, and rename at the end."""
-    if isinstance(source, str | Path):
-        try:
-            with open(source, "rb") as opened:
-                return _through_opened(opened, target, force, work)
-        except FileNotFoundError:
-            raise BadInput(f"There is no file {source}: check the name.") from None
-        except IsADirectoryError:
-            raise BadInput(f"{source} is a folder: give a file (tar it first).") from None
-    return _through_opened(source, target, force, work)
+    if not isinstance(source, str | Path):
+        return _through_opened(source, target, force, work)
+    try:
+        opened = open(source, "rb")  # noqa: SIM115
+    except FileNotFoundError:
+        raise BadInput(f"There is no file {source}: check the name.") from None
+    except IsADirectoryError:
+        raise BadInput(f"{source} is a folder: give a file (tar it first).") from None
+    except OSError as error:
+        raise BadInput(f"cannot read {source}: {error.strerror or error}") from error
+    with opened:
+        _through_opened(opened, target, force, work)
 
 
 def _through_opened(source: BinaryIO, target: str | Path | BinaryIO, force: bool,
@@ -156,6 +160,11 @@ def _through_opened(source: BinaryIO, target: str | Path | BinaryIO, force: bool
         raise BadInput(f"{target} exists: remove it, or pass force=True (--force).")
     if not target.parent.is_dir():
         raise BadInput(f"There is no folder {target.parent}: create it first.")
+    with refusal(target):
+        _through_temporary(source, target, work)
+
+
+def _through_temporary(source: BinaryIO, target: Path, work: Callable) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as out:

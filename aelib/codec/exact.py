@@ -21,6 +21,8 @@ import math
 import numpy as np
 from numba import njit
 
+from aelib.codec.compiled import compiled
+
 LOG2E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 TAYLOR = np.array([1.0 / math.factorial(i) for i in range(13, -1, -1)])
@@ -51,7 +53,7 @@ def tanh(x):
     return 1.0 - 2.0 / (1.0 + exp(2.0 * x))
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def product(x, w):
     """x (n, k) times w (k, m), float32: y_j = ((x_0 w_0j + x_1 w_1j) + x_2 w_2j) + …
 
@@ -78,7 +80,7 @@ def product(x, w):
     return y
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def rms_norm(x, gamma):
     """x / rms(x) · γ over the last axis: (n, d) float32."""
     n, d = x.shape
@@ -93,7 +95,7 @@ def rms_norm(x, gamma):
     return y
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def gru(gates, inner, h):
     """One step of a gated recurrent unit, all (n, ·) float32: the new h (n, u).
 
@@ -111,7 +113,7 @@ def gru(gates, inner, h):
     return new
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def attend(q, keys, values, t):
     """softmax(q kᵀ / √d) v over places 0..t, heads joined: (n, heads · d) float32.
 
@@ -144,7 +146,7 @@ def attend(q, keys, values, t):
     return y
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def frequencies(logits):
     """Whole numbers in proportion to e^logit, as float64: (n, V). Their sums are exact."""
     n, v = logits.shape
@@ -158,7 +160,7 @@ def frequencies(logits):
     return f
 
 
-@njit(cache=True)
+@compiled()
 def angles(context, half):
     """cos and sin of t · 10000^(-i / half), (context, half) float32, by turning step by step."""
     cosines, sines = np.empty((context, half), np.float32), np.empty((context, half), np.float32)

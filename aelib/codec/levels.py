@@ -68,7 +68,13 @@ def shipped() -> Snapshot:
             "The codec's snapshot primed.npz is missing: install aelib again, or start "
             "unprimed (primed=False, --unprimed)."
         )
-    return Snapshot()
+    try:
+        return Snapshot(SNAPSHOT)
+    except Exception as error:  # zip and NumPy raise many kinds
+        raise DataUnavailable(
+            "The codec's snapshot primed.npz is damaged: install aelib again, or start "
+            "unprimed (primed=False, --unprimed)."
+        ) from error
 
 
 def _bits(length: int, most: int) -> int:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from aelib.codec.compiled import compiled
 from aelib.codec.hashing import M32, find_bucket, hash2, scramble, second_hash
 from aelib.codec.snapshot import Known, recall
 
@@ -520,7 +521,7 @@ def next_bit(m, bit):
 ENCODE, DECODE, MEASURE = 0, 1, 2
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def code(m, mode, text, payload):
     """Arithmetic coding: each bit narrows [low, high] in proportion to its probability.
 
@@ -574,7 +575,7 @@ def code(m, mode, text, payload):
     return float(at)
 
 
-@njit(cache=True)
+@compiled()
 def start(m):
     """Prepare the first byte's contexts (after `reg`, `table` and `buf` were set)."""
     find_match(m)
@@ -585,7 +586,7 @@ def start(m):
     m.slots[2] = scramble(hash2(0, 1)) & 0xFFFF
 
 
-@njit(cache=True)
+@compiled()
 def trace(m, text, k, out):
     """The hash of context k before every byte of text (for training): out (len(text),) uint32."""
     for j in range(text.size):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from aelib.codec.compiled import compiled
 from aelib.codec.hashing import M32
 
 INDEX_BITS = 18
@@ -44,7 +45,7 @@ def _patterns() -> np.ndarray:
 PATTERNS = _patterns()
 
 
-@njit(cache=True)
+@compiled()
 def quantise(starts, symbols, counts, totals, nodes, cuts, level_p, total_n):
     """Counts of the bytes after each context -> total class and node classes in tree order."""
     size = 0
@@ -175,7 +176,7 @@ def code_tree(s, buf, probs, total, nodes, size, level_p, total_n, stack):
     return size
 
 
-@njit(cache=True)
+@compiled()
 def code_groups(mode, first, totals, nodes, probs, buf, group_at, level_p, total_n):
     """Write all trees (COUNT: count their bits in buf). first: (groups + 1,) contexts before."""
     s = np.zeros(4, np.int64)

@@ -151,9 +151,9 @@ def manifest(path: str | Path) -> dict[str, Any]:
     try:
         found = FILE.fullmatch(Path(path).read_text(encoding="utf-8"))
         data = json.loads(found[1]) if found else {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"cannot read {path}: {error}") from error
-    if data.get("format") != FORMAT or data.get("class") not in CLASSES:
+    if data.get("format") != FORMAT or str(data.get("class")) not in CLASSES:
         raise BadInput(f"{path} is no model for the page: write one with aelib.export.to_web")
     return data
 
@@ -161,10 +161,10 @@ def manifest(path: str | Path) -> dict[str, Any]:
 def from_web(path: str | Path) -> Any:
     """The Keras model of a file that `to_web` wrote, with the weights that the page has."""
     data = manifest(path)
-    config = dict(data["config"])
-    if data["tokenizer"]:
-        config["tokenizer"] = json.dumps(data["tokenizer"], ensure_ascii=False)
     try:
+        config = dict(data["config"])
+        if data["tokenizer"]:
+            config["tokenizer"] = json.dumps(data["tokenizer"], ensure_ascii=False)
         model: Any = CLASSES[data["class"]].from_config(config)
         stored = load(base64.b64decode(data["weights"], validate=True))
         for name, variable in variables(model).items():

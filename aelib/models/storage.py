@@ -1,14 +1,21 @@
 """Writing and reading model files so that nothing half-written stays and nothing is unpickled."""
 
+import io
+import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import h5py
 import keras
 
 from aelib.errors import BadInput
 from aelib.writing import whole
+
+WEIGHTS = "model.weights.h5"
+MEMBERS = {"metadata.json", "config.json", WEIGHTS}
+SWELL = 10  # Keras stores as it is: what claims more than ten times the file's size is no model
 
 
 def write(save: Callable[..., None], path: str | Path, *args: Any, **kwargs: Any) -> None:
@@ -28,6 +35,7 @@ def read(path: str | Path, *kinds: Any) -> Any:
     if not zipfile.is_zipfile(path):
         raise BadInput(f"{path} is damaged or no .keras file: save the model again")
     try:
+        _inspect(path)
         model = keras.saving.load_model(path, safe_mode=True, compile=False)
     except Exception as error:  # Keras raises many kinds for what a bad file may hold
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
@@ -37,6 +45,36 @@ def read(path: str | Path, *kinds: Any) -> Any:
         raise BadInput(f"{path} holds a {type(model).__name__}, not a {wanted}")
     model.adapted = True
     return model
+
+
+def _inspect(path: Path) -> None:
+    """ValueError for members and sizes that no saved model has, before Keras unpacks anything."""
+    most = SWELL * path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        strange = [m.filename for m in members if m.filename not in MEMBERS]
+        if strange or len(members) > len(MEMBERS):
+            raise ValueError(f"{(strange or ['a second part'])[0]!r:.80} belongs in no model")
+        if sum(m.file_size for m in members) > most:
+            raise ValueError(f"it claims more than {SWELL} times its size")
+        weights = archive.read(WEIGHTS)
+    with h5py.File(io.BytesIO(weights), "r") as file:
+        if _claimed(file) > most:
+            raise ValueError(f"its weights claim more than {SWELL} times its size")
+
+
+def _claimed(file: h5py.File) -> int:
+    """The bytes that all arrays say they have; ValueError if one lies outside the file."""
+    links: list[Any] = []
+    items: list[Any] = []
+    file.visititems_links(lambda name, link: links.append(link))
+    file.visititems(lambda name, item: items.append(item))
+    arrays = [item for item in items if isinstance(item, h5py.Dataset)]
+    if any(not isinstance(link, h5py.HardLink) for link in links) or any(
+        array.external or array.is_virtual for array in arrays
+    ):
+        raise ValueError("its weights lie outside the file")
+    return sum(math.prod(array.shape or ()) * array.dtype.itemsize for array in arrays)
 
 
 class StoredModel(keras.Model):

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from aelib.errors import BadInput, UnknownName
+from aelib.writing import refusal, whole
 
 Model = TypeVar("Model")
 _HERE = Path(__file__).parent
@@ -40,9 +41,10 @@ def _folder(name: str) -> Path:
 
 
 def write(model: Any, folder: str | Path) -> None:
-    """Write a text model (see `aelib.models`) as a preset folder (no card)."""
+    """Write a text model (see `aelib.models`) as a preset folder (no card), or BadInput."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    with refusal(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     config = model.get_config()
     config.pop("dtype", None)
     tokenizer = config.pop("tokenizer")
@@ -51,10 +53,11 @@ def write(model: Any, folder: str | Path) -> None:
     fresh = _values(type(model).from_config({**config, "tokenizer": tokenizer}))
     kept = {n: _half(v) for n, v in values.items() if not np.array_equal(v, fresh[n])}
     kept = {n: v for n, v in kept.items() if not n.endswith((".slots", ".counts"))}  # training only
-    (folder / "config.json").write_text(json.dumps(head, indent=1) + "\n", encoding="utf-8")
-    (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
-    save_file(kept, folder / "weights.safetensors")
-    (folder / "weights.safetensors").chmod(0o644)
+    names = [folder / name for name in ("config.json", "tokenizer.json", "weights.safetensors")]
+    with whole(names[0]) as config_part, whole(names[1]) as words, whole(names[2]) as weights:
+        config_part.write_text(json.dumps(head, indent=1) + "\n", encoding="utf-8")
+        words.write_text(tokenizer, encoding="utf-8")
+        weights.write_bytes(save(kept))
 
 
 def read(folder: str | Path, kind: type[Model] | None = None) -> Any:

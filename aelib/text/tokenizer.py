@@ -115,7 +115,10 @@ class Tokenizer:
         """Rebuild a tokenizer from :meth:`to_json`; raises BadInput if it is something else."""
         try:
             data = json.loads(text)
-            return cls(data["kind"], hf.Tokenizer.from_str(json.dumps(data["tokenizers"])))
+            kind, backend = data["kind"], hf.Tokenizer.from_str(json.dumps(data["tokenizers"]))
+            if data["format"] == _FORMAT and _spells_everything(kind, backend):
+                return cls(kind, backend)
+            raise ValueError("a tokenizer of another kind")
         except Exception as error:  # the library raises bare Exception for bad JSON
             raise BadInput("not an aelib tokenizer: save one with Tokenizer.save") from error
 
@@ -176,6 +179,27 @@ def _dress(backend: hf.Tokenizer, words: bool) -> hf.Tokenizer:
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=words)
     backend.decoder = decoders.ByteLevel()
     return backend
+
+
+def _spells_everything(kind: str, backend: hf.Tokenizer) -> bool:
+    """Is it one of ours, all bytes in its vocabulary? Then any text comes back."""
+    plain = models.BPE() if kind == "bpe" else models.Unigram([("a", 0.0)], unk_id=PAD)
+    ours = _dress(hf.Tokenizer(plain), words=kind in ("word", "bpe"))
+    ids = backend.get_vocab()
+    return (
+        kind in _KINDS
+        and _settings(backend) == _settings(ours)
+        and [backend.id_to_token(i) for i in range(FIRST)] == _SPECIALS
+        and sorted(ids.values()) == list(range(len(ids)))
+        and ids.keys() >= set(_ALPHABET)
+    )
+
+
+def _settings(backend: hf.Tokenizer) -> dict:
+    """Everything but what was learnt."""
+    state = json.loads(backend.to_str())
+    learnt = ("vocab", "merges")
+    return state | {"model": {k: v for k, v in state["model"].items() if k not in learnt}}
 
 
 def _lookup(pieces: list[tuple[str, float]], words: bool) -> hf.Tokenizer:
