@@ -1,6 +1,7 @@
 # make help lists what there is. Needs Python 3.11 to 3.13 and make; everything else goes into .venv.
 PYTHON ?= python3
 PORT ?= 8000
+ARGS ?= --quick
 unexport PYTHONDONTWRITEBYTECODE
 export TF_CPP_MIN_LOG_LEVEL = 2
 export TF_ENABLE_ONEDNN_OPTS = 1
@@ -32,8 +33,9 @@ serve: env  ## the built site on http://localhost:8000 (PORT=...)
 	@echo "http://localhost:$(PORT)/   (stop with Ctrl-C)"
 	@$(RUN) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
-bench: env  ## every benchmark, quickly (minutes; full runs: see benchmarks/)
-	@for file in benchmarks/[a-z]*.py; do echo "$$file"; $(RUN) $$file --quick || exit 1; done
+bench: env  ## every benchmark, quickly; in full, for hours: make bench ARGS=
+	@for file in $(filter-out %common.py,$(wildcard benchmarks/[a-z]*.py)); do \
+	  echo "$$file"; $(RUN) $$file $(ARGS) || exit 1; done
 
 check: env  ## style, types, spelling, and the built site in a browser
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy

@@ -43,6 +43,8 @@ RATES = {
         aelibData.digits.images), xs = Array.from({ length: aelibData.digits.train }, (_, i) =>
         Float32Array.from({ length: 64 }, (_, j) => text.charCodeAt(64 * i + j) / 16));
         for (let i = 0; i < n; i++) net.epoch(xs); }""", 20),
+    "restyle": ("sentences edited", """n => { const m = aelib.load("style");
+        for (let i = 0; i < n; i++) m.edit("And he saith unto them, Ye know not.", 1, 1); }""", 30),
 }  # fmt: skip
 
 DESIGN = "alternatives, measured when the lab was designed"
