@@ -2,7 +2,8 @@
 
 files       whole files: those given, the pydoc topics, and unread books and years of the corpora;
             aelib with an empty start and primed, payload alone and with the snapshot's bytes
-prefix      the corpora's unread parts for PPMd that has read the training part first
+prefix      the corpora's unread parts after the training part: PPMd, and aelib with an empty start
+            and primed, each having read the same (what both texts take less what the first does)
 messages    pieces of 1,000 and 100 bytes of the first file, each by itself, line ends as LF for
             all (the corpora have LF, and CR LF would cost PPMd most): aelib's frames, PPMd after a
             megabyte of the corpora, or of the texts given with --prime (the snapshot has read
@@ -67,18 +68,21 @@ def all_results(data: bytes) -> Iterator[peers.Result]:
                 yield result
 
 
-def prefixed(name: str, most: int) -> Row:
-    """PPMd on the unread part of a corpus after its training part."""
+def prefixed(name: str, most: int, read: int | None = None) -> Iterator[Row]:
+    """The unread part of a corpus after (the first `read` bytes of) its training part."""
     import pyppmd
 
     corpus = aelib.data.load(name)
-    before, data = corpus.text("train").encode(), corpus.text("test").encode()[:most]
-    encode, decode = peers.ppmd_encoder(pyppmd, 12), peers.ppmd_decoder(pyppmd, 12)
-    both = encode(before + data)
-    assert decode(both) == before + data
-    size = len(both) - len(encode(before))
-    return {"part": "prefix", "file": f"{name} test", "compressor": "PPMd o12 after train",
-            "bytes": len(data), "bits_per_byte": per_character(size, data)}  # fmt: skip
+    before, data = corpus.text("train").encode()[:read], corpus.text("test").encode()[:most]
+    coders = {"PPMd o12": (peers.ppmd_encoder(pyppmd, 12), peers.ppmd_decoder(pyppmd, 12))}
+    for start, primed in (("unprimed", False), ("primed", True)):
+        coders[f"aelib default {start}"] = (partial(codec.compress, primed=primed),
+                                            codec.decompress)  # fmt: skip
+    for coder, (encode, decode) in coders.items():
+        size = checked(before + data, encode(before + data), decode) - len(encode(before))
+        yield {"part": "prefix", "file": f"{name} test", "compressor": f"{coder} after train",
+               "read": len(before), "bytes": len(data),
+               "bits_per_byte": per_character(size, data)}  # fmt: skip
 
 
 # --- messages ---------------------------------------------------------------------------------
@@ -203,7 +207,8 @@ def rows_of(part: str, options: Any) -> Iterator[Row]:
         for name, data in found.items():
             yield from whole_file(name, data)
     elif part == "prefix":
-        yield from (prefixed(name, options.most) for name in ("web", "sotu"))
+        for name in ("web", "sotu"):
+            yield from prefixed(name, options.most, 100_000 if options.quick else None)
     elif part == "messages":
         yield from messages(next(iter(found.values())), options.n, prime_text(options.prime))
     elif part == "source":
