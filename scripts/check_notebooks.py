@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from build_book import ROOT, environment
-from execute_book import longest_first, one_core
+from execute_book import kernel_settings, longest_first, one_core
 
 CELL_SECONDS = 600
 
@@ -38,7 +38,7 @@ def check(path: Path, workers: int = 1) -> tuple[bool, str, float]:
         f"--nbval-cell-timeout={CELL_SECONDS}",
     ]
     command += ["-o", "addopts=", "-p", "no:cacheprovider", "--timeout=0", "--tb=short", str(path)]
-    env = environment() | one_core(workers)
+    env = environment() | one_core(workers) | kernel_settings(ROOT / "_build")
     run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     return run.returncode == 0, run.stdout + run.stderr, time.monotonic() - begun
 

@@ -25,6 +25,18 @@ def one_core(workers: int) -> dict[str, str]:
     return {name: os.environ.get(name, "1") for name in ONE_CORE} if workers > 1 else {}
 
 
+def kernel_settings(build: Path) -> dict[str, str]:
+    """Kernels that leave cycles of objects alone: they live for a minute and then end.
+
+    Collecting costs seconds while TensorFlow is imported. And it frees TensorFlow's iterators, each
+    of which waits for its tuning thread, on a busy machine for up to a minute.
+    """
+    startup = build / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True, exist_ok=True)
+    (startup / "collect.py").write_text("import gc\n\ngc.disable()\n", encoding="utf-8")
+    return {"IPYTHONDIR": str(build / "ipython")}
+
+
 def pages(toc: Path) -> list[str]:
     """Every file that a table of contents names, in its order."""
 
@@ -75,7 +87,7 @@ def execute(root: Path, toc: Path, folder: Path, timeout: int = 600) -> list[str
         return wrong
     workers = min(os.cpu_count() or 1, len(todo))
     print(f"Running {len(todo)} notebooks, {workers} at a time:", flush=True)
-    os.environ.update(one_core(workers))  # kernels inherit it
+    os.environ.update(one_core(workers) | kernel_settings(root / "_build"))  # kernels inherit it
     with ProcessPoolExecutor(workers) as pool:
         jobs = [pool.submit(run, path, timeout) for path in longest_first(todo)]
         for number, job in enumerate(as_completed(jobs), 1):

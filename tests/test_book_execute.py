@@ -51,6 +51,14 @@ def test_one_core_each_only_when_there_are_several(monkeypatch):
     assert execute_book.one_core(2)["TF_NUM_INTRAOP_THREADS"] == "1"
 
 
+def test_kernels_leave_cycles_alone(tmp_path, monkeypatch):
+    for name, value in execute_book.kernel_settings(tmp_path / "_build").items():
+        monkeypatch.setenv(name, value)
+    asks = v4.new_notebook(cells=[v4.new_code_cell("import gc; assert not gc.isenabled()")])
+    nbformat.write(asks, tmp_path / "asks.ipynb")
+    assert execute_book.run(tmp_path / "asks.ipynb", timeout=60)[3] is None
+
+
 def test_a_kernel_that_dies_is_reported(tmp_path):
     dies = v4.new_notebook(cells=[v4.new_code_cell("import os; os._exit(1)")])
     nbformat.write(dies, tmp_path / "dies.ipynb")

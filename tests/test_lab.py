@@ -320,7 +320,7 @@ def test_page_is_light(browser, bases, name):
     page = visit.open(name)
     if name == "piano":  # and its other model
         set_value(page, "Model", "sentences")
-        page.wait_for_function("'sentences' in aelib.models")
+        page.wait_for_function("window.aelibModels.sentences")
     assert visit.weight()[0] <= MOST
     visit.context.close()
 
