@@ -33,7 +33,8 @@ def kernel_settings(build: Path) -> dict[str, str]:
     """
     startup = build / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True, exist_ok=True)
-    (startup / "collect.py").write_text("import gc\n\ngc.disable()\n", encoding="utf-8")
+    if not (startup / "collect.py").exists():  # others may be reading it
+        (startup / "collect.py").write_text("import gc\n\ngc.disable()\n", encoding="utf-8")
     return {"IPYTHONDIR": str(build / "ipython")}
 
 

@@ -135,6 +135,17 @@ def test_search_dialog_opens_by_keyboard(visit):
     page.wait_for_url("**/search.html?q=posterior**")
 
 
+def test_every_icon_is_drawn_and_no_script_brings_them(visit):
+    page = visit.open("book/index.html")
+    icons = page.evaluate(
+        "() => [...document.querySelectorAll(':is(i, span)[class*=\"fa-\"]')].map(e => {"
+        " const s = getComputedStyle(e, '::before');"
+        " return [e.className, s.maskImage.startsWith('url(\"data:image/svg+xml')] })"
+    )
+    assert len(icons) > 8 and all(drawn for _, drawn in icons), icons
+    assert not page.locator("script[src*=fontawesome], svg.svg-inline--fa").count()
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS[:1])
 def test_launch_buttons(visit, path):
     page = visit.open(path)
