@@ -155,6 +155,23 @@ def test_writer(lab):
     lab.check()
 
 
+STRANGE = ("Grüße, 起初! 👩‍👧 aaaa", "", "x", "今天下午我们去公园吧。🎉" * 40, "0123456789" * 99)
+
+
+def compressed(page, text):
+    """What the compressor says of a text that is typed in."""
+    said = page.locator(".lab-out")
+    said.evaluate("e => { e.dataset.state = 'old' }")
+    page.get_by_label("Text", exact=True).fill(text)
+    page.wait_for_selector('.lab-out[data-state="done"]', timeout=120_000)
+    return said.evaluate("e => ({...e.dataset})")
+
+
+def brotli_bytes(text):
+    package = pytest.importorskip("brotli")
+    return len(package.compress(text.encode(), quality=11, lgwin=24))
+
+
 @site
 def test_compressor(lab):
     """The file comes back equal and is smaller than gzip's; the bits are Keras's."""
@@ -166,16 +183,36 @@ def test_compressor(lab):
     assert facts["equal"] == "true" and int(facts["bytes"]) < int(facts["gzip"])
     assert float(facts["bits"]) == pytest.approx(sum(example["bits"]), rel=5e-3)
     assert int(facts["bytes"]) <= float(facts["bits"]) / 8 + 4
+    assert int(facts["brotli"]) == example["peers"]["brotli -11"] == brotli_bytes(example["text"])
     for kind in ("counts", "both"):
         set_value(page, "Predictor", kind)
         page.wait_for_selector('.lab-out[data-state="busy"]', timeout=60_000)
         page.wait_for_selector('.lab-out[data-state="done"]', timeout=120_000)
         assert said.get_attribute("data-equal") == "true"
-    page.get_by_label("Text", exact=True).fill("Grüße, 起初! 👩‍👧 aaaa")
-    page.wait_for_function("document.querySelector('.lab-costs').textContent.startsWith('Gr')")
-    page.wait_for_selector('.lab-out[data-state="done"]', timeout=120_000)
-    assert said.get_attribute("data-equal") == "true"
+    set_value(page, "Predictor", "counts")
+    for text in STRANGE:
+        facts = compressed(page, text)
+        assert facts["equal"] == "true" and int(facts["brotli"]) == brotli_bytes(text)
+        shown = page.get_by_role("row", name="brotli, quality 11").locator("td").first
+        assert shown.inner_text() == f"{brotli_bytes(text):,}"
     lab.check()
+
+
+@site
+def test_compressor_without_brotli(browser, bases):
+    """A browser that cannot run it, or an encoder that does not arrive: the row says so."""
+    visit = Lab(browser, bases["http"])
+    visit.page.add_init_script("delete globalThis.DecompressionStream")
+    row = visit.open("compressor").get_by_role("row", name="brotli, quality 11")
+    row.get_by_text("this browser cannot run it").wait_for(timeout=60_000)
+    visit.context.close()
+    visit = Lab(browser, bases["http"])
+    visit.page.route("**/models/brotli.js", lambda route: route.abort(), times=1)
+    page = visit.open("compressor")
+    page.get_by_role("row", name="could not be loaded").wait_for(timeout=60_000)
+    facts = compressed(page, "once more")  # and the next text brings it
+    assert facts["equal"] == "true" and int(facts["brotli"]) == brotli_bytes("once more")
+    visit.context.close()
 
 
 PLAYED = ("sentences-vae", "sentences")
@@ -321,6 +358,8 @@ def test_page_is_light(browser, bases, name):
     if name == "piano":  # and its other model
         set_value(page, "Model", "sentences")
         page.wait_for_function("window.aelibModels.sentences")
+    if name == "compressor":  # loads its other part after the start
+        page.wait_for_function("window.aelibData?.brotli")
     assert visit.weight()[0] <= MOST
     visit.context.close()
 
@@ -342,6 +381,8 @@ def test_chapter_holds_its_instrument(browser, bases, name):
     promised = float(box.get_attribute("data-size").split()[0]) * 1e6
     button.press("Enter")
     box.and_(visit.page.locator('[data-state="live"]')).wait_for(timeout=60_000)
+    if name == "compressor":  # loads its other part after the start
+        visit.page.wait_for_function("window.aelibData?.brotli")
     assert abs(visit.weight()[1] - promised) < 100_000 and visit.weight()[0] <= MOST
     assert box.locator(":focus").count() == 1  # goes on where the visitor was
     visit.page.set_viewport_size({"width": 390, "height": 844})
@@ -627,6 +668,28 @@ def test_coder_gives_every_sequence_back():
       }}
       console.log(JSON.stringify(wrong))""")
     assert wrong == []
+
+
+@needs_node
+def test_brotli_gives_every_text_back():
+    """Files of the page's encoder: Python's package reads them, and of its version makes them."""
+    package = pytest.importorskip("brotli")
+    letter = manifest(MODELS / "reader.js")["extra"]["example"]["text"]
+    noise = np.random.default_rng(0).integers(32, 0x9FFF, 4000)
+    texts = [*STRANGE, letter, letter * 11, "".join(map(chr, noise)), "\n".join(map(str, noise))]
+    files = node(
+        f"""require('{MODELS}/brotli.js');
+      (async () => {{
+        const compress = await require('{LAB}/brotli.js').encoder(aelibData.brotli);
+        const files = $0.map(text => compress(new TextEncoder().encode(text)));
+        console.log(JSON.stringify(files.map(file => Buffer.from(file).toString('base64'))));
+      }})()""",
+        texts,
+    )
+    for text, file in zip(texts, map(base64.b64decode, files), strict=True):
+        assert package.decompress(file).decode() == text
+        if package.__version__ == data("brotli")["version"]:
+            assert file == package.compress(text.encode(), quality=11, lgwin=24)
 
 
 @needs_node

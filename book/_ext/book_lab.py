@@ -23,15 +23,15 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 SCRIPTS = {
     "digits": ("runtime", "tiny", "lab", "digits"),
     "writer": ("runtime", "text", "lab", "writer"),
-    "compressor": ("runtime", "text", "coder", "lab", "compressor"),
+    "compressor": ("runtime", "text", "coder", "brotli", "lab", "compressor"),
     "piano": ("runtime", "text", "lab", "piano"),
     "bottleneck": ("runtime", "text", "lab", "bottleneck"),
     "restyle": ("runtime", "text", "lab", "restyle"),
 }
-LOADED = {  # what an instrument loads when it starts
+LOADED = {  # what an instrument loads when it starts, or soon after
     "digits": ("digits", "digits-ae", "digits-vae"),
     "writer": ("writer",),
-    "compressor": ("reader",),
+    "compressor": ("reader", "brotli"),
     "piano": ("sentences-vae",),
     "bottleneck": ("bottleneck", *(f"bottleneck-{n}" for n in (48, 64, 96, 128, 192, 256))),
     "restyle": ("style",),

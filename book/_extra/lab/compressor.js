@@ -21,9 +21,31 @@ async function slices(generator, stale) {
 
 /* Bytes of the text in gzip, where the browser has it. */
 async function gzip(bytes) {
-  if (typeof CompressionStream === "undefined") return null;
+  if (typeof CompressionStream === "undefined") throw new Error("this browser has none");
   const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
   return (await new Response(stream).arrayBuffer()).byteLength;
+}
+
+let encoder;
+
+/* Bytes of the text in brotli; the encoder is loaded when it is first wanted. */
+async function brotli(bytes) {
+  const load = () => root.lab.need("brotli").then(() => root.brotli.encoder(root.aelibData.brotli));
+  try {
+    return (await (encoder ??= load()))(bytes).length;
+  } catch (error) {
+    encoder = null; // so that the next text tries again
+    throw error;
+  }
+}
+
+/* A row of the table; `size`, a number or the promise of one, may come later. */
+function row(name, size, characters) {
+  const cell = text => el("td", { class: "lab-number" }, text), wait = el("td", { colspan: 2 }, "…");
+  Promise.resolve(size).then(
+    n => wait.replaceWith(cell(n.toLocaleString("en")), cell((8 * n / characters).toFixed(2))),
+    error => { wait.textContent = error.message; });
+  return el("tr", {}, el("th", { scope: "row" }, name), wait);
 }
 
 /* Characters with their cost: [{text, bits}]; the bytes of one character are added up. */
@@ -68,28 +90,27 @@ function start(box) {
     const mine = ++run, stale = () => mine !== run;
     said.textContent = "Compressing …";
     said.dataset.state = "busy";
-    const source = text.input.value, bytes = new TextEncoder().encode(source).length;
+    const source = text.input.value, bytes = new TextEncoder().encode(source);
     const ids = model.tokenizer.encode(source);
     const packed = await slices(compress(predictors[kind](), ids), stale);
     if (!packed) return;
     shown.replaceChildren(...coloured(costs(model, ids, packed.bits)));
-    const zipped = await gzip(new TextEncoder().encode(source));
-    const characters = [...source].length || 1;
-    const row = (name, n) => el("tr", {}, el("th", { scope: "row" }, name),
-      ...(n == null ? [el("td", {}, "this browser has none")]
-        : [el("td", { class: "lab-number" }, n.toLocaleString("en")),
-          el("td", { class: "lab-number" }, (8 * n / characters).toFixed(2))]));
-    table.replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...["", "bytes", "bits a character"]
-      .map(head => el("th", { scope: "col" }, head)))), el("tbody", {}, row("the text, UTF-8", bytes),
-      row("gzip", zipped), row(`this file (${kind})`, packed.file.length))));
+    const characters = [...source].length || 1, others = [gzip(bytes), brotli(bytes)];
+    const rows = [["the text, UTF-8", bytes.length], ["gzip", others[0]], ["brotli, quality 11", others[1]],
+      [`this file (${kind})`, packed.file.length]];
+    table.replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ["", "bytes", "bits a character"]
+      .map(head => el("th", { scope: "col" }, head)))),
+    el("tbody", {}, rows.map(([name, size]) => row(name, size, characters)))));
     said.textContent = "Decoding the file again …";
     const back = await slices(decompress(predictors[kind](), packed.file), stale);
     if (!back) return;
     const equal = model.tokenizer.decode(back) === source;
     said.replaceChildren(el("strong", {}, `Decoded back: ${equal ? "equal" : "NOT equal"}`),
       ` (${characters.toLocaleString("en")} characters from ${packed.file.length.toLocaleString("en")} bytes).`);
+    const [zipped, brotlied] = (await Promise.allSettled(others)).map(found => found.value);
+    if (stale()) return;
     Object.assign(said.dataset, { state: "done", equal, bytes: packed.file.length, gzip: zipped,
-      bits: packed.bits.reduce((a, b) => a + b, 0) });
+      brotli: brotlied, bits: packed.bits.reduce((a, b) => a + b, 0) });
   }
 
   box.append(text.box, el("div", { class: "lab-line" }, which.box), shown, scale(), table, said,

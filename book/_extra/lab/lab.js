@@ -21,7 +21,7 @@ function need(name) {
     tag.onerror = () => {
       delete loading[name];
       tag.remove();
-      fail(new Error(`the model ${name} could not be loaded; try again`));
+      fail(new Error(`models/${name}.js could not be loaded; try again`));
     };
     document.head.append(tag);
   });
