@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from aelib.models.training import ready_optimizer
+
 Tensor = Any
 Shape = int | tuple[int, ...]
 
@@ -159,6 +161,12 @@ class Autoencoder(keras.Model):
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         return self.decode(self.encode(x))
+
+    def fit(self, *args: Any, **options: Any) -> keras.callbacks.History:
+        """As in `keras.Model`, but the first step is traced once, not twice."""
+        if self.built and self.optimizer is not None:
+            ready_optimizer(self)
+        return super().fit(*args, **options)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         target = x if y is None else y

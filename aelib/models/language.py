@@ -210,7 +210,7 @@ class LanguageModel(StoredModel):
         done = int(self.optimizer.iterations)
         budget = training.Budget(seconds, steps + done, warmup=100)
         epochs = -(-steps // per_epoch) if seconds is None else 100_000
-        super().fit(data, epochs=epochs, verbose=verbose, validation_data=held,
+        super().fit(data, epochs=epochs, verbose=verbose, validation_data=held, shuffle=False,
                     callbacks=[*callbacks, training.Resumable(data), budget])  # fmt: skip
         return self
 

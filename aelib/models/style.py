@@ -144,7 +144,7 @@ class StyleEditor(StoredModel):
         training.ready_optimizer(self)
         steps = epochs * len(batches) + int(self.optimizer.iterations)
         super().fit(batches, epochs=epochs if seconds is None else 10_000, verbose=verbose,
-                    callbacks=[training.Budget(seconds, steps)])  # fmt: skip
+                    shuffle=False, callbacks=[training.Budget(seconds, steps)])  # fmt: skip
         return self
 
     def _learn(self, rows: Sequence[tuple[list[str], list[str], int]]) -> None:

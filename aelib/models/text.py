@@ -218,7 +218,7 @@ class TextAutoencoder(StoredModel):
             ))  # fmt: skip
         super().fit(
             batches, epochs=epochs if seconds is None else 10_000, verbose=verbose,
-            validation_data=self._evaluation(held) if held else None,
+            shuffle=False, validation_data=self._evaluation(held) if held else None,
             callbacks=[*callbacks, *extra],  # theirs first: a backup is restored before we count
         )  # fmt: skip
         return self

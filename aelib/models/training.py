@@ -16,7 +16,8 @@ class Batches(keras.utils.PyDataset):
 
     The order is drawn anew for every epoch from `seed` and the epoch's number. `corrupt` makes
     the input from the target: (ids, seed) -> ids; the model then gets the pair of both. With
-    `labels` (n,) it gets (input, target, labels).
+    `labels` (n,) it gets (input, target, labels). Call `fit` with shuffle=False: Keras's own order
+    would come from Python's `random`.
     """
 
     def __init__(
