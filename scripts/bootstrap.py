@@ -3,6 +3,8 @@
 Needs only Python's standard library. Written so that even an old Python can read it and say so.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -37,6 +39,20 @@ def stop(reason):
     """One clear line, and the end."""
     sys.stderr.write(f"aelib: {reason}\n")
     sys.exit(1)
+
+
+@contextlib.contextmanager
+def alone(what):
+    """One process at a time, a second one waits; a killed one's lock is gone with it."""
+    build = os.path.join(ROOT, "_build")
+    os.makedirs(build, exist_ok=True)
+    with open(os.path.join(build, what + ".lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(f"Another process is making the {what}: waiting for it.", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def suitable(version):
@@ -98,8 +114,10 @@ def version(python):
 
 
 def reusable(python):
-    """Is there an environment that starts, of the same Python and in this place? It is kept."""
-    return os.path.exists(PYTHON) and works(PYTHON) and version(PYTHON) == version(python)
+    """Is there an environment that starts, of the same Python and with its pip? It is kept."""
+    if not (os.path.exists(PYTHON) and works(PYTHON) and version(PYTHON) == version(python)):
+        return False
+    return not subprocess.call([PYTHON, "-c", "import pip"], stderr=subprocess.DEVNULL)
 
 
 def create(python):
@@ -153,8 +171,16 @@ def cause(output):
 
 def main():
     python = find_python()
+    if wanted(python) == stamp():
+        return
+    with alone("environment"):
+        prepare(python)
+
+
+def prepare(python):
+    """Whatever is missing; the stamp comes last, so that a killed run is not taken for a whole."""
     want, have = wanted(python), stamp()
-    if want == have:
+    if want == have:  # by the process that we waited for
         return
     if want[0] != have[0]:
         check_disk()

@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from bootstrap import alone
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "book" / "_ext"))
 NOISE = re.compile(
@@ -105,10 +107,14 @@ def main() -> int:
     parser.add_argument("--clean", action="store_true", help="forget earlier builds and runs")
     parser.add_argument("--only", nargs="+", metavar="PAGE", help="build these pages alone")
     arguments = parser.parse_args()
-    if arguments.only:
-        return only(arguments.only)
+    with alone("book"):
+        return only(arguments.only) if arguments.only else whole(arguments.clean)
+
+
+def whole(clean: bool) -> int:
+    """The real book, in _build/html."""
     build = ROOT / "_build"
-    if arguments.clean:
+    if clean:
         for part in ("html", "executed", "jupyter_execute", ".doctrees", "timings.json"):
             remove(build / part)
     started, began = time.monotonic(), time.time()

@@ -92,6 +92,43 @@ def test_an_environment_of_the_same_python_is_kept(monkeypatch):
     assert not bootstrap.reusable("/no/python")
 
 
+HOLDS = """
+import sys
+sys.path.insert(0, {scripts!r})
+import bootstrap
+bootstrap.ROOT = {root!r}
+with bootstrap.alone("book"):
+    print("mine", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_of_two_builds_the_second_waits_and_a_killed_one_holds_nothing(tmp_path):
+    script = HOLDS.format(scripts=str(ROOT / "scripts"), root=str(tmp_path))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    first, second = (subprocess.Popen([sys.executable, "-c", script], **pipes) for _ in "12")
+    with first, second:
+        waits = [process.stdout.readline() for process in (first, second)]
+        assert sorted(waits)[0].startswith("Another process is making the book") and (
+            sorted(waits)[1] == "mine\n"
+        )
+        holder, other = (first, second) if waits[0] == "mine\n" else (second, first)
+        holder.kill()
+        assert other.stdout.readline() == "mine\n"
+        other.stdin.close()
+        assert other.wait() == 0
+
+
+def test_an_installation_that_was_killed_goes_on(tmp_path, monkeypatch):
+    """Killed before the stamp: it is done again. Killed before pip was there: from the start."""
+    monkeypatch.setattr(bootstrap, "VENV", str(tmp_path / "venv"))
+    monkeypatch.setattr(bootstrap, "PYTHON", str(tmp_path / "venv" / "bin" / "python"))
+    monkeypatch.setattr(bootstrap, "STAMP", str(tmp_path / "venv" / "ready"))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bootstrap.VENV], check=True)
+    assert bootstrap.works(bootstrap.PYTHON) and not bootstrap.reusable(sys.executable)
+    assert bootstrap.stamp() != bootstrap.wanted(sys.executable)
+
+
 def test_make_help_lists_the_commands():
     listed = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True)
     commands = "book test test-lowest test-newest serve bench lock check readme clean"

@@ -1,5 +1,6 @@
 """The lossless codec: exact round trips, refusals, and agreement with the NumPy reference."""
 
+import io
 import signal
 import struct
 import subprocess
@@ -165,6 +166,28 @@ def test_declared_lengths_cannot_ask_for_memory():
     head = codec.compress(b"", "fast")[: container.HEADER.size + 4]
     block = container.BLOCK_HEAD.pack(container.CODED, container.RESTART, 2**31, 10, 0, 0)
     assert refused(head + container.sealed(block) + b"0123456789") is codec.Corrupt
+
+
+def test_a_small_file_that_expands_beyond_the_limit_is_refused(tmp_path):
+    """Zeros cost next to nothing: a megabyte of them stands for what a stranger may send."""
+    bomb = codec.compress(bytes(1 << 20), "fast")
+    assert len(bomb) < 500
+    with pytest.raises(BadInput, match="more than 1,000,000 bytes"):
+        codec.decompress(bomb, limit=1_000_000)
+    assert codec.decompress(bomb, limit=1 << 20) == bytes(1 << 20)
+    packed = tmp_path / "of_unknown_length.aec"  # its header declares nothing
+    with packed.open("wb") as out:
+        codec.compress_file(io.BytesIO(bytes(1 << 20)), out, "fast")
+    with pytest.raises(BadInput, match="more than 1,000 bytes"):
+        codec.decompress_file(packed, tmp_path / "out", limit=1000)
+    assert [path.name for path in tmp_path.iterdir()] == [packed.name]
+
+
+def test_more_than_the_header_declares_is_refused(small_segments):
+    fields = list(container.HEADER.unpack(small_segments[: container.HEADER.size]))
+    fields[-1] = 100
+    lie = container.sealed(container.HEADER.pack(*fields))
+    assert refused(lie + small_segments[len(lie) :]) is codec.Corrupt
 
 
 def test_self_test_refuses_a_wrong_build(monkeypatch):

@@ -204,6 +204,29 @@ def test_without_a_network_it_says_what_to_do(play, monkeypatch):
     assert play.url in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("ending", [".txt", ".zip"])
+def test_an_interrupted_download_is_fetched_again(play, ending, tmp_path, monkeypatch):
+    """Keras writes to the final name: a killed process leaves a part of the file there."""
+    import keras
+
+    far, cache = tmp_path / f"far{ending}", tmp_path / ".keras" / "aelib"
+    if ending == ".zip":
+        with zipfile.ZipFile(far, "w") as archive:
+            archive.writestr("input.txt", PLAY)
+    else:
+        far.write_bytes(PLAY)
+    cache.mkdir(parents=True)
+    (cache / f"shakespeare{ending}").write_bytes(far.read_bytes()[:50])
+    near = dataclasses.replace(play, url=far.as_uri())
+    monkeypatch.setitem(online.CLASSICS, "shakespeare", near)
+    get = keras.utils.get_file
+    monkeypatch.setattr(
+        keras.utils, "get_file", lambda *a, **k: get(*a, cache_dir=tmp_path / ".keras", **k)
+    )
+    assert data.load("shakespeare").text("train").startswith("First Citizen:")
+    assert (cache / f"shakespeare{ending}").read_bytes() == far.read_bytes()
+
+
 def test_a_path_is_for_classics_only(tmp_path):
     with pytest.raises(BadInput, match="from_file"):
         data.load("web", path=tmp_path)

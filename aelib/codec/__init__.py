@@ -81,14 +81,16 @@ def compress(data: bytes | str, level: str = "default", *, primed: bool = True,
     return out.getvalue()
 
 
-def decompress(blob: bytes, *, threads: int = 1, model: Any = None) -> bytes:
+def decompress(blob: bytes, *, threads: int = 1, model: Any = None,
+               limit: int | None = None) -> bytes:  # fmt: skip
     """Give back exactly what was compressed, or raise Truncated, Corrupt or WrongModel.
 
-    model: the language model that the blob was compressed with, if it was.
+    model: the language model that the blob was compressed with, if it was. limit: BadInput where
+    there are more bytes than that (a few bytes from a stranger may expand to gigabytes).
     """
     out = BytesIO()
     neural = _prepare("default", model)
-    read_stream(BytesIO(bytes(blob)), out, threads, model=neural)
+    read_stream(BytesIO(bytes(blob)), out, threads, model=neural, limit=limit)
     return out.getvalue()
 
 
@@ -124,13 +126,18 @@ def compress_file(source: str | Path | BinaryIO, target: str | Path | BinaryIO,
 def decompress_file(source: str | Path | BinaryIO, target: str | Path | BinaryIO, *,
                     threads: int = 1, force: bool = False,
                     progress: Callable[[int], None] | None = None,
-                    model: Any = None) -> None:  # fmt: skip
+                    model: Any = None, limit: int | None = None) -> None:  # fmt: skip
     """Decompress a file or stream. A target path is written only when all checks have passed.
 
     A target *stream* receives segments as each passes its checks, before the end mark is seen.
+    limit: as in `decompress`.
     """
     neural = _prepare("default", model)
-    _through(source, target, force, lambda a, b: read_stream(a, b, threads, progress, neural))
+
+    def work(a: BinaryIO, b: BinaryIO) -> None:
+        read_stream(a, b, threads, progress, neural, limit)
+
+    _through(source, target, force, work)
 
 
 def _through(source: str | Path | BinaryIO, target: str | Path | BinaryIO, force: bool,

@@ -82,6 +82,7 @@ def decompress(
     stats: Stats = False,
     threads: Threads = 1,
     model: ModelName = None,
+    limit: Annotated[int | None, typer.Option(help="Refuse to write more bytes than this.")] = None,
 ) -> None:
     """Give back exactly what was compressed.
 
@@ -90,6 +91,8 @@ def decompress(
     `aelib decompress book.txt.aec --output copy.txt`
 
     `aelib decompress letter.txt.aec --model lm.keras`
+
+    `aelib decompress from_a_stranger.aec --limit 100000000`
     """
     target = output or ("-" if file == "-" else file.removesuffix(SUFFIX))
     if target == file != "-":
@@ -97,7 +100,7 @@ def decompress(
 
     def work(source: str | BinaryIO, sink: str | BinaryIO, progress) -> None:
         codec.decompress_file(source, sink, threads=threads, force=force, progress=progress,
-                              model=language_model(model))  # fmt: skip
+                              model=language_model(model), limit=limit)  # fmt: skip
 
     run(file, target, keep, stats, work)
 

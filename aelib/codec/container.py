@@ -25,6 +25,7 @@ from aelib.codec import predictor
 from aelib.codec.errors import Corrupt, Truncated, WrongModel
 from aelib.codec.levels import LEVELS, Level, empty_model, primed_model, shipped
 from aelib.codec.predictor import Model
+from aelib.errors import BadInput
 
 MAGIC = b"\xaeAEC"
 VERSION = 1
@@ -329,10 +330,20 @@ def group_segments(blocks: Iterator, ends: list) -> Iterator[list[Block]]:
         yield batch
 
 
+def fits(total: int | None, head: Head, limit: int | None) -> None:
+    """Raise when `total` bytes are more than the header declares, or than the caller wants."""
+    if limit is not None and (total or 0) > limit:
+        raise BadInput(f"It expands to more than {limit:,} bytes: raise the limit if you trust it.")
+    if None not in (total, head.length) and total > head.length:  # type: ignore[operator]
+        raise Corrupt("There is more in it than its header declares: the file is damaged.")
+
+
 def read_stream(source: BinaryIO, target: BinaryIO, threads: int = 1,
-                progress: Progress = None, model: Predictor | None = None) -> Head:  # fmt: skip
+                progress: Progress = None, model: Predictor | None = None,
+                limit: int | None = None) -> Head:  # fmt: skip
     """Decompress source to target; raises before anything unchecked could be kept."""
     head = read_head(source, model)
+    fits(head.length, head, limit)
     digest, total, count = sha256(), 0, 0
     ends: list[tuple[int, int, bytes]] = []
 
@@ -344,6 +355,7 @@ def read_stream(source: BinaryIO, target: BinaryIO, threads: int = 1,
     for n, data in in_order(decode, group_segments(read_blocks(source, head), ends), threads):
         digest.update(data)
         total += len(data)
+        fits(total, head, limit)
         count += n
         target.write(data)
         if progress:

@@ -75,7 +75,7 @@ def load_classic(name: str, path: str | Path | None = None) -> Corpus:
     classic = CLASSICS[name]
     found = Path(path) if path else (_local(classic) or _download(name, classic))
     data = _read(found, classic.size)
-    if hashlib.sha256(data).hexdigest() != classic.sha256:
+    if not _same(data, classic):
         raise BadInput(f"{found} is not {classic.title} (SHA-256 differs): delete it or give "
                        f"the file from {classic.url}")  # fmt: skip
     first, second = (_next_character(data, cut) for cut in classic.cuts)
@@ -95,18 +95,34 @@ def _local(classic: Classic) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
+def _same(data: bytes, classic: Classic) -> bool:
+    return hashlib.sha256(data).hexdigest() == classic.sha256
+
+
 def _download(name: str, classic: Classic) -> Path:
+    """Keras's copy; what a killed download left of it is fetched again."""
     import keras  # only here: nothing else in aelib.data needs it
 
-    ending = Path(classic.url).suffix
+    def copy(again: bool) -> Path:
+        file = f"{name}{Path(classic.url).suffix}"
+        return Path(keras.utils.get_file(file, classic.url, cache_subdir="aelib",
+                                         force_download=again))  # fmt: skip
+
     try:
-        file = keras.utils.get_file(f"{name}{ending}", classic.url, cache_subdir="aelib")
+        path = copy(again=False)
+        return path if _complete(path, classic) else copy(again=True)
     except Exception as error:  # urllib's errors have no common base but this
         raise DataUnavailable(
             f"cannot download {classic.title}: get {classic.url} and call "
             f'load("{name}", path=FILE), or put it into the folder named by AELIB_DATA'
         ) from error
-    return Path(file)
+
+
+def _complete(path: Path, classic: Classic) -> bool:
+    try:
+        return _same(_read(path, classic.size), classic)
+    except BadInput:
+        return False
 
 
 def _read(path: Path, size: int) -> bytes:
