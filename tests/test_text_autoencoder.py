@@ -338,6 +338,38 @@ def test_same_seed_same_model():
     assert np.abs(a - b).mean() < 1e-4 < np.abs(a - other).mean()
 
 
+@pytest.mark.parametrize("killed", [1, 2])
+def test_a_killed_run_remembers_its_best_weights(tmp_path, killed):
+    """Every epoch but the first begins with a blow: the best lies before the interruption."""
+
+    class Blow(keras.callbacks.Callback):
+        def __init__(self, stop):
+            super().__init__()
+            self.stop = stop
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == self.stop:
+                raise KeyboardInterrupt
+            for weight in self.model.trainable_variables if epoch else ():
+                weight.assign(weight * -3)
+
+    def run(name, stop=None):
+        model = TextAutoencoder(**SMALL)
+        backup = keras.callbacks.BackupAndRestore(str(tmp_path / name), double_checkpoint=True)
+        model.fit(TRAIN, HELD, epochs=4, patience=2, callbacks=[backup, Blow(stop)], verbose=0)
+        return model
+
+    with pytest.raises(KeyboardInterrupt):
+        run("again", killed)
+    resumed, unbroken = run("again"), run("once")
+    assert np.argmin(unbroken.history.history["val_nll"]) == 0
+    assert len(unbroken.history.epoch) == 3  # patience is counted over the interruption, too
+    assert resumed.history.epoch == unbroken.history.epoch[killed:]
+    for a, b in zip(resumed.get_weights(), unbroken.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_order_of_batches_is_the_models_own(monkeypatch):
     """Keras would shuffle them by Python's `random`, which no seed of a model sets."""
     seen, get = [], training.Batches.__getitem__

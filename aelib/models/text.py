@@ -211,15 +211,14 @@ class TextAutoencoder(StoredModel):
             ids, batch_size, self.seed, corrupt=self._corrupt(), labels=labels
         )
         steps = epochs * len(batches) + int(self.optimizer.iterations)
-        extra: list[Any] = [training.Resumable(batches), training.Budget(seconds, steps)]
-        if held:
-            extra.append(keras.callbacks.EarlyStopping(
-                monitor or self._monitor(), mode="min", patience=patience, restore_best_weights=True
-            ))  # fmt: skip
+        after: list[Any] = [training.Resumable(batches), training.Budget(seconds, steps)]
+        before = [] if not held else [training.Patience.beside(
+            callbacks, monitor=monitor or self._monitor(), mode="min", patience=patience
+        )]  # fmt: skip
         super().fit(
             batches, epochs=epochs if seconds is None else 10_000, verbose=verbose,
             shuffle=False, validation_data=self._evaluation(held) if held else None,
-            callbacks=[*callbacks, *extra],  # theirs first: a backup is restored before we count
+            callbacks=[*before, *callbacks, *after],  # a backup is restored before we count
         )  # fmt: skip
         return self
 

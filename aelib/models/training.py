@@ -3,12 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from aelib.text import PAD
+from aelib.writing import whole
 
 
 class Batches(keras.utils.PyDataset):
@@ -146,6 +148,50 @@ class Budget(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.model.optimizer.learning_rate.assign(self.peak)
+
+
+class Patience(keras.callbacks.EarlyStopping):
+    """Early stopping that a killed and resumed run does not make forget its best weights.
+
+    `folder` is where Keras's `BackupAndRestore` keeps its checkpoints; without one nothing is kept.
+    Put it before that callback: what it keeps must be there when a checkpoint is.
+    """
+
+    def __init__(self, folder: str | None, **options: Any):
+        super().__init__(restore_best_weights=True, **options)
+        self.folder = Path(folder) if folder else None
+        self.best_weights: Any = None
+
+    @classmethod
+    def beside(cls, callbacks: Sequence[Any], **options: Any) -> "Patience":
+        """With the folder of the backup among these callbacks, if there is one."""
+        backups = (c for c in callbacks if isinstance(c, keras.callbacks.BackupAndRestore))
+        return cls(next((backup.backup_dir for backup in backups), None), **options)
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        path = self._kept(epoch - 1)
+        if path is None or not path.exists() or self.best_weights is not None:
+            return
+        with np.load(path, allow_pickle=False) as kept:
+            self.best, self.best_epoch = float(kept["best"]), int(kept["best_epoch"])
+            self.wait = int(kept["wait"])
+            self.best_weights = [kept[f"w{i}"] for i in range(len(self.model.weights))]
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        path = self._kept(epoch)
+        if path is None or self.best_weights is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        weights = {f"w{i}": w for i, w in enumerate(self.best_weights)}
+        with whole(path) as part:
+            np.savez(part, best=self.best, best_epoch=self.best_epoch, wait=self.wait, **weights)
+        old = self._kept(epoch - 2)  # a cut-off checkpoint may send us one epoch back, not two
+        if old is not None:
+            old.unlink(missing_ok=True)
+
+    def _kept(self, epoch: int) -> Path | None:
+        return self.folder / f"best.{epoch}.npz" if self.folder else None
 
 
 def split_off(items: Sequence[Any], share: float = 0.05, most: int = 1000, seed: int = 0):
