@@ -38,6 +38,7 @@ bench: env  ## every benchmark, quickly; in full, for hours: make bench ARGS=
 	  echo "$$file"; $(RUN) $$file $(ARGS) || exit 1; done
 
 check: env  ## style, types, spelling, and the built site in a browser
+	@test -f _build/html/index.html || { echo "There is no built site: run make book first."; exit 1; }
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
 	@$(RUN) -m codespell_lib *.md aelib scripts tests benchmarks book
 	@$(RUN) -m pytest -n auto --dist loadfile -m site tests

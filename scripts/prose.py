@@ -2,14 +2,16 @@
 
 python scripts/prose.py FILE ...      (notebooks or Markdown)
 
-Free are: years, whole numbers up to twelve, names (GPT-3, C16, 16-bit), code, mathematics,
-addresses, roles such as {glue:text}, and what tests/allowed_numbers.txt lists with a reason.
+Free are: years, whole numbers up to twelve, names (GPT-3, C16, 16-bit), code, mathematics
+(but not a number alone between dollars), addresses, roles such as {glue:text}, and what
+tests/allowed_numbers.txt lists with a reason.
 """
 
 import json
 import re
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 ALLOWED = Path(__file__).resolve().parent.parent / "tests" / "allowed_numbers.txt"
@@ -17,11 +19,24 @@ LARGEST_FREE = 12
 NOT_PROSE = {"code-block", "code-cell", "math", "eval-rst", "bibliography", "include", "mermaid"}
 NOT_PROSE |= {"claim", "verdict", "ledger", "tally", "api", "results", "literalinclude", "toctree"}
 FENCE = re.compile(r"^\s*(`{3,}|:{3,}|~{3,})\s*(?:\{([\w:-]+)\})?(\S*)")
+INLINE = re.compile(r"(?<![\\$])\$([^$]+?)\$")
+BARE = re.compile(  # of a number alone: 256, 95\,\%, \approx 3\times10^{6}; but not 10^{6}
+    r"(?!10\^\{?-?\d+\}?$)(?:[\d.,\-–~<>\s]|\{,\}|10\^(?:\d|\{-?\d+\})"
+    r"|\\[,;!%]|\\(?:times|approx|sim|pm|[lg]eq?)(?![a-z]))+"
+)
+UNDRESSED = [
+    (re.compile(r"10\^\{?(-?\d+)\}?"), lambda match: f"{Decimal(10) ** int(match[1]):,f}"),
+    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"(?<=\d)(?:\\[,;!]|~)(?=\d{3}\b)"), ""),
+    (re.compile(r"\\%"), "%"),
+    (re.compile(r"\\times"), " × "),
+    (re.compile(r"\\(?:[,;!]|[a-z]+)|~"), " "),
+]
 REMOVED = [
     re.compile(r"<!--.*?-->", re.S),
     re.compile(r"\$\$.*?\$\$", re.S),
     re.compile(r"\\begin\{(\w+\*?)\}.*?\\end\{\1\}", re.S),
-    re.compile(r"(?<![\\$])\$[^$]+?\$"),
+    INLINE,
     re.compile(r"\{[\w:+-]+\}(`+).+?\1", re.S),
     re.compile(r"(`+).+?\1", re.S),
     re.compile(r"\]\([^)]*\)"),
@@ -53,12 +68,25 @@ def prose(markdown: str) -> str:
             kept.append(line)
     text = "\n".join(kept)
     for pattern in REMOVED:
-        text = pattern.sub(" ", text)
+        text = pattern.sub(undressed if pattern is INLINE else " ", text)
     return text
 
 
+def undressed(span: re.Match) -> str:
+    """A number alone in mathematics as one writes it outside; of other mathematics, nothing."""
+    number = span[1]
+    if not BARE.fullmatch(number):
+        return " "
+    for pattern, plain in UNDRESSED:
+        number = pattern.sub(plain, number)
+    return number.strip()
+
+
 def allowed_numbers(path: Path = ALLOWED) -> set[str]:
-    """Numbers with a reason: '1,797  # digits of scikit-learn'. Raises ValueError without one."""
+    """Numbers with a reason: '1,797  # digits of scikit-learn'. Raises ValueError without one.
+
+    With words behind it ('256 bytes') a number is allowed before these words only.
+    """
     numbers = set()
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
@@ -71,16 +99,19 @@ def allowed_numbers(path: Path = ALLOWED) -> set[str]:
 
 def typed_numbers(markdown: str, allowed: set[str] = frozenset()) -> list[str]:
     """The numbers in a text that nothing computed, with a few words around each."""
-    text = prose(markdown)
+    text = " ".join(prose(markdown).split())
+    phrases = tuple(entry for entry in allowed if " " in entry)
     found = []
     for match in NUMBER.finditer(text):
         number, unit = match[1], match[2]
         if number in allowed or match[0].replace(" ", "") in allowed:
             continue
+        if text.startswith(phrases, match.start()):
+            continue
         if not unit and (YEARS.fullmatch(number) or _small(number)):
             continue
         around = text[max(0, match.start() - 30) : match.end() + 20]
-        found.append(f"{match[0]} in “{' '.join(around.split())}”")
+        found.append(f"{match[0]} in “{around.strip()}”")
     return found
 
 
