@@ -3,6 +3,7 @@
 Errors that a user can mend are one line on stderr and exit status 2; nothing half-written stays.
 """
 
+import functools
 import hashlib
 import importlib.util
 import io
@@ -17,7 +18,7 @@ from typing import Annotated, Any
 
 import typer
 
-from aelib import launch
+from aelib import launch, scale
 from aelib.errors import AelibError, BadInput, UnknownName, WorkerLost
 from aelib.writing import reason, refusal, whole
 
@@ -252,19 +253,47 @@ def _join() -> Any:
 
 
 @app.command()
-def encode(model: Model, texts: Texts, out: Out = None) -> None:
+def encode(
+    model: Model,
+    texts: Texts,
+    out: Out = None,
+    engine: scale.Engine = None,
+    workers: scale.Processes = 1,
+    suffix: Annotated[str, typer.Option(help=".npy or .jsonl, of each file of a folder.")] = ".npy",
+) -> None:
     """Sentences to latent vectors: JSON lines, or a NumPy array if --out ends in .npy.
+
+    With `--engine ray` TEXTS and OUT are folders: one result for each file, those that are there
+    already skipped.
 
     **Examples**
 
     `aelib encode sentences mine.txt --out z.npy`
 
     `echo "They went up to the city." | aelib encode sentences - > z.jsonl`
+
+    `aelib encode sentences texts --out latents --engine ray --workers 4`
     """
+    if engine is None:
+        _encode(load_as(model, "TextAutoencoder"), texts, out)
+        return
+    if suffix not in (".npy", ".jsonl"):
+        raise UnknownName(f"no suffix {suffix!r}: choose .npy or .jsonl")
+    scale.check(engine, texts)
+    make = functools.partial(_encoder, model)
+    scale.each_file(make, texts, out, suffix, workers)
+
+
+def _encoder(model: str) -> scale.Work:
+    """What turns a file of sentences into one of latents."""
+    return functools.partial(_encode, load_as(model, "TextAutoencoder"))
+
+
+def _encode(model: Any, texts: Path, out: Path | None) -> None:
     import numpy as np
 
     lines = _lines(texts)
-    z = load_as(model, "TextAutoencoder").encode(lines)
+    z = model.encode(lines)
     if out is not None and out.suffix == ".npy":
         with whole(out) as part:
             np.save(part, z)
