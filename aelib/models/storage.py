@@ -100,8 +100,8 @@ class StoredModel(keras.Model):
         return len(targets)
 
     def _train(
-        self, data: Any, budget: training.Budget, callbacks: Sequence[Any], first: Sequence[Any] = (),
-        workers: Any = None, **options: Any,
+        self, data: Any, budget: training.Budget, callbacks: Sequence[Any],
+        first: Sequence[Any] = (), workers: Any = None, **options: Any,
     ) -> None:  # fmt: skip
         """Keras's `fit`, or that of several `workers`.
 
