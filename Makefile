@@ -44,7 +44,8 @@ check: env  ## style, types, spelling, and the built site in a browser
 	@$(RUN) -m pytest -n auto --dist loadfile -m site tests
 
 lock: env  ## new pins from pyproject.toml
-	@.venv/bin/uv pip compile --universal --generate-hashes --python-version 3.11 --all-extras \
+	@.venv/bin/uv pip compile --universal --generate-hashes --python-version 3.11 \
+	  $(foreach extra,data compare onnx book dev,--extra $(extra)) \
 	  pyproject.toml -o requirements.txt --no-annotate --upgrade -q
 
 readme: env  ## README's table of minutes per notebook, from the last build

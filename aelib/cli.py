@@ -3,6 +3,7 @@
 Errors that a user can mend are one line on stderr and exit status 2; nothing half-written stays.
 """
 
+import functools
 import hashlib
 import importlib.util
 import io
@@ -17,7 +18,8 @@ from typing import Annotated, Any
 
 import typer
 
-from aelib.errors import AelibError, BadInput, UnknownName
+from aelib import launch, scale
+from aelib.errors import AelibError, BadInput, UnknownName, WorkerLost
 from aelib.writing import reason, refusal, whole
 
 app = typer.Typer(
@@ -39,6 +41,8 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         app()
+    except WorkerLost:
+        sys.exit(launch.LOST)  # the launcher says it
     except AelibError as error:
         print(f"aelib: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
@@ -171,9 +175,14 @@ def train(
     free_bits: Annotated[float, typer.Option(help="Free nats a dimension (variational).")] = 0.0,
     epochs: Annotated[int, typer.Option(help="Passes over the text.")] = 5,
     steps: Annotated[int, typer.Option(help="Batches (language model).")] = 2000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
     seed: Seed = 0,
 ) -> None:
     """Train a model on a text file. Killed and run again, it goes on where it was.
+
+    With `--workers` each process takes its rows of every batch, and the losses are those of one
+    process (but for dropout and the noise of a latent); it needs TensorFlow. On several machines,
+    start the command on each with TF_CONFIG set: worker 0 writes the model, the others nothing.
 
     **Examples**
 
@@ -183,14 +192,20 @@ def train(
     --latent-dim 32 --free-bits 0.25`
 
     `aelib train book.txt -o lm.keras --model language --tokens char --steps 3000`
+
+    `aelib train mine.txt --out mine.keras --workers 2`
+
+    `TF_CONFIG='{"cluster": {"worker": ["one:4000", "two:4000"]}, "task": {"type": "worker",
+    "index": 0}}' aelib train mine.txt -o mine.keras --workers 2` (on the other machine: index 1)
     """
-    if out.suffix != ".keras":
-        raise BadInput(f"model files end in .keras: try --out {out.with_suffix('.keras').name}")
-    if not out.absolute().parent.is_dir():
-        raise BadInput(f"no folder {out.parent} to write to: make it first")
-    if not os.access(out.absolute().parent, os.W_OK):
-        raise BadInput(f"cannot write {out}: its folder is closed to you")
+    _check_target(out)
     lines = _lines(texts)
+    if workers > 1 and not launch.is_worker():
+        if str(texts) == "-":
+            raise BadInput("several workers cannot read one standard input: give a file")
+        launch.run(workers)
+        return
+    group = _join() if workers > 1 else None
     import keras
 
     import aelib
@@ -198,41 +213,87 @@ def train(
     keras.utils.set_random_seed(seed)
     options = [model, kind, encoder, decoder, latent_dim, tokens, vocabulary, beta, free_bits,
                epochs, steps, seed]  # fmt: skip
-    backup = _backup(out, options, lines)
     trained: Any
     if model == "autoencoder":
         trained = aelib.TextAutoencoder(
             latent_dim, encoder, decoder, kind, tokens, vocabulary, beta=beta,
             free_bits=free_bits, seed=seed,
         )  # fmt: skip
-        total = epochs * -(-len(lines) // 64)
-        with refusal(out):  # its checkpoints, too
-            trained.fit(lines, epochs=epochs, verbose=0, callbacks=[backup, _progress(total)])
+        source: Any = lines
+        length, total = {"epochs": epochs}, epochs * -(-len(lines) // 64)
     elif model == "language":
         trained = aelib.LanguageModel(tokens=tokens, vocabulary=vocabulary, seed=seed)
-        text = io.StringIO("\n".join(lines))
-        with refusal(out):
-            trained.fit(text, steps=steps, verbose=0, callbacks=[backup, _progress(steps)])
+        source, length, total = io.StringIO("\n".join(lines)), {"steps": steps}, steps
     else:
         raise UnknownName(f"no model {model!r}: choose autoencoder or language")
-    trained.save(out)
-    typer.echo(f"{out}: {trained.count_params():,} parameters", err=True)
+    chief = group is None or group.chief
+    callbacks = [_backup(out, options, lines), _progress(total)] if chief else []
+    with refusal(out):  # its checkpoints, too
+        trained.fit(source, **length, verbose=0, callbacks=callbacks, workers=group)
+    if chief:
+        trained.save(out)
+        typer.echo(f"{out}: {trained.count_params():,} parameters", err=True)
+
+
+def _check_target(out: Path) -> None:
+    """BadInput if no model can be written there."""
+    if out.suffix != ".keras":
+        raise BadInput(f"model files end in .keras: try --out {out.with_suffix('.keras').name}")
+    if not out.absolute().parent.is_dir():
+        raise BadInput(f"no folder {out.parent} to write to: make it first")
+    if not os.access(out.absolute().parent, os.W_OK):
+        raise BadInput(f"cannot write {out}: its folder is closed to you")
+
+
+def _join() -> Any:
+    """This process's place among the workers."""
+    from aelib.models.workers import Workers
+
+    return Workers()
 
 
 @app.command()
-def encode(model: Model, texts: Texts, out: Out = None) -> None:
+def encode(
+    model: Model,
+    texts: Texts,
+    out: Out = None,
+    engine: scale.Engine = None,
+    workers: scale.Processes = 1,
+    suffix: Annotated[str, typer.Option(help=".npy or .jsonl, of each file of a folder.")] = ".npy",
+) -> None:
     """Sentences to latent vectors: JSON lines, or a NumPy array if --out ends in .npy.
+
+    With `--engine ray` TEXTS and OUT are folders: one result for each file, those that are there
+    already skipped.
 
     **Examples**
 
     `aelib encode sentences mine.txt --out z.npy`
 
     `echo "They went up to the city." | aelib encode sentences - > z.jsonl`
+
+    `aelib encode sentences texts --out latents --engine ray --workers 4`
     """
+    if engine is None:
+        _encode(load_as(model, "TextAutoencoder"), texts, out)
+        return
+    if suffix not in (".npy", ".jsonl"):
+        raise UnknownName(f"no suffix {suffix!r}: choose .npy or .jsonl")
+    scale.check(engine, texts)
+    make = functools.partial(_encoder, model)
+    scale.each_file(make, texts, out, suffix, workers)
+
+
+def _encoder(model: str) -> scale.Work:
+    """What turns a file of sentences into one of latents."""
+    return functools.partial(_encode, load_as(model, "TextAutoencoder"))
+
+
+def _encode(model: Any, texts: Path, out: Path | None) -> None:
     import numpy as np
 
     lines = _lines(texts)
-    z = load_as(model, "TextAutoencoder").encode(lines)
+    z = model.encode(lines)
     if out is not None and out.suffix == ".npy":
         with whole(out) as part:
             np.save(part, z)

@@ -13,5 +13,9 @@ class UnknownName(AelibError, ValueError):
     """A corpus, preset or option of that name does not exist."""
 
 
+class WorkerLost(AelibError, RuntimeError):
+    """One of several workers is gone, and the others cannot go on."""
+
+
 class DataUnavailable(AelibError, RuntimeError):
     """A corpus is not installed, or needs the network or a local file."""

@@ -1,5 +1,6 @@
 """`aelib compress` and `aelib decompress`: mounted by `aelib.cli` with `register(app)`."""
 
+import functools
 import sys
 import time
 from io import BytesIO
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from aelib import codec
+from aelib import codec, scale
 from aelib.errors import BadInput
 
 SUFFIX = ".aec"
@@ -51,8 +52,13 @@ def compress(
     compare: Annotated[
         bool, typer.Option("--compare", help="Write nothing; print a table beside other programs.")
     ] = False,
+    engine: scale.Engine = None,
+    workers: scale.Processes = 1,
 ) -> None:
     """Compress a text to FILE.aec, losslessly.
+
+    With `--engine ray` FILE and the output are folders: one result for each file, those that are
+    there already skipped.
 
     **Examples**
 
@@ -61,7 +67,16 @@ def compress(
     `aelib compress book.txt --compare`
 
     `aelib compress letter.txt --model lm.keras` (decompress with the same `--model`)
+
+    `aelib compress texts --output packed --engine ray --workers 4`
     """
+    if engine is not None:
+        if stats or compare or force or not keep or threads > 1:
+            raise BadInput("--engine goes with --output, --level, --primed, --model and --workers")
+        scale.check(engine, Path(file))
+        make = functools.partial(compressor, level, primed, model)
+        scale.each_file(make, Path(file), Path(output) if output else None, SUFFIX, workers)
+        return
     if compare:
         compare_on(file, level, model)
         return
@@ -72,6 +87,15 @@ def compress(
                             progress=progress, model=language_model(model))  # fmt: skip
 
     run(file, target, keep, stats, work)
+
+
+def compressor(level: str, primed: bool, model: str | None) -> scale.Work:
+    """What turns a file into a compressed one."""
+    known = language_model(model)
+    codec.compress(b"", level, primed=primed, model=known)  # compiles, or finds compiled code
+    return lambda source, target: codec.compress_file(
+        source, target, level, primed=primed, model=known
+    )
 
 
 def decompress(

@@ -235,8 +235,8 @@ class BindingDecoder(keras.layers.Layer):
     def _sampled(self, z: Tensor, ids: Tensor, n: Tensor) -> Tensor:
         book, t = self.codebook, ops.shape(ids)[1]
         drawn, log_expected = self.candidates.draw()  # (m,), (m,)
-        table = ops.take(book.table, drawn, axis=0)  # (m, d)
-        prior = ops.take(book.prior, drawn) - log_expected
+        table = self.candidates.rows(book.table, drawn)  # (m, d)
+        prior = self.candidates.rows(book.prior, drawn) - log_expected
         own = ops.take(book.table, ids, axis=0)  # (batch, t, d): the true words
         own_power = ops.sum(ops.square(own), axis=-1)
         own_prior = ops.take(book.prior, ids)

@@ -184,11 +184,13 @@ class LanguageModel(StoredModel):
         learning_rate: float = 1e-3,
         callbacks: Sequence[Any] = (),
         verbose: Any = "auto",
+        workers: Any = None,
     ) -> "LanguageModel":
         """Train for `steps` batches or `seconds` of CPU time. Returns the model.
 
         text  a path or an open file: one stream. A list of strings: separate documents.
         `model.history.history` holds loss and nll in nats per token, ten rows or more.
+        `workers` (`aelib.models.workers.Workers`) shares the work with other processes.
         """
         self.documents = not (isinstance(text, (str, Path)) or is_file_like(text))
         source = read_lines(text) if self.documents else read_text(text)  # type: ignore[arg-type]
@@ -210,9 +212,13 @@ class LanguageModel(StoredModel):
         done = int(self.optimizer.iterations)
         budget = training.Budget(seconds, steps + done, warmup=100)
         epochs = -(-steps // per_epoch) if seconds is None else 100_000
-        super().fit(data, epochs=epochs, verbose=verbose, validation_data=held, shuffle=False,
-                    callbacks=[*callbacks, training.Resumable(data), budget])  # fmt: skip
+        self._train(data, budget, callbacks, workers=workers, epochs=epochs, verbose=verbose,
+                    validation_data=held)  # fmt: skip
         return self
+
+    def weight_of(self, targets: np.ndarray) -> int:
+        """The tokens: the loss is their mean."""
+        return int((targets != PAD).sum())
 
     def _dataset(self, source: str | list[str], batch_size: int, steps: int, seed: int) -> Any:
         tokenizer = self._ready()

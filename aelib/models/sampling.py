@@ -1,5 +1,6 @@
 """Sampled softmax (Jean et al., 2015): train against a few hundred words instead of all of them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -14,13 +15,18 @@ Tensor = Any
 
 @keras.saving.register_keras_serializable(package="aelib")
 class Candidates(keras.layers.Layer):
-    """Draws m words from q(w) ∝ (count + 1)^0.75; subtracting log(m q) keeps the sum unbiased."""
+    """Draws m words from q(w) ∝ (count + 1)^0.75; subtracting log(m q) keeps the sum unbiased.
+
+    `shared` stands between the rows of drawn words and the loss: several workers, who all draw the
+    same words, add up their gradients there.
+    """
 
     SLOTS = 1 << 16
 
     def __init__(self, vocabulary: int, m: int = 512, seed: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         self.vocabulary, self.m, self.seed = vocabulary, m, seed
+        self.shared: Callable[[Tensor], Tensor] = lambda rows: rows
         self.generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape: Any = None) -> None:
@@ -49,6 +55,10 @@ class Candidates(keras.layers.Layer):
         share = ops.cast(ops.take(self.counts, ids), "float32") / self.SLOTS
         return ids, ops.log(share * self.m)
 
+    def rows(self, table: Tensor, ids: Tensor) -> Tensor:
+        """The rows of a table, or entries of a vector, for drawn ids (m,)."""
+        return self.shared(ops.take(table, ids, axis=0))
+
     def get_config(self) -> dict[str, Any]:
         own = {"vocabulary": self.vocabulary, "m": self.m, "seed": self.seed}
         return {**super().get_config(), **own}
@@ -71,8 +81,8 @@ def sampled_nll(
     drawn = ops.concatenate([drawn, ops.full((1,), EOS, dtype=drawn.dtype)])
     log_expected = ops.concatenate([log_expected, ops.zeros((1,), log_expected.dtype)])
     right = ops.sum(h * ops.take(table, ids, axis=0), axis=-1) + ops.take(bias, ids)
-    wrong = h @ ops.transpose(ops.take(table, drawn, axis=0))  # (batch, T, m)
-    wrong = wrong + ops.take(bias, drawn) - log_expected
+    wrong = h @ ops.transpose(candidates.rows(table, drawn))  # (batch, T, m)
+    wrong = wrong + candidates.rows(bias, drawn) - log_expected
     wrong = ops.where(ops.equal(ops.expand_dims(ids, -1), drawn), -1e9, wrong)
     norm = ops.logaddexp(ops.logsumexp(wrong, axis=-1), right)
     return ops.sum((norm - right) * ops.cast(ids != PAD, h.dtype), axis=-1)

@@ -3,14 +3,16 @@
 import io
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import h5py
 import keras
+import numpy as np
 
 from aelib.errors import BadInput
+from aelib.models import training
 from aelib.writing import whole
 
 WEIGHTS = "model.weights.h5"
@@ -82,11 +84,34 @@ class StoredModel(keras.Model):
 
     tokenizer: Any = None
 
+    @property
+    def candidates(self) -> list[Any]:
+        """What draws words for a sampled softmax: several workers draw the same."""
+        return []
+
     def _ready(self) -> Any:
         """The tokenizer; BadInput before the first fit."""
         if self.tokenizer is None:
             raise BadInput("this model has learnt nothing yet: call fit, or load a saved model")
         return self.tokenizer
+
+    def weight_of(self, targets: np.ndarray) -> int:
+        """How many things the loss of a batch is the mean of: its rows."""
+        return len(targets)
+
+    def _train(
+        self, data: Any, budget: training.Budget, callbacks: Sequence[Any],
+        first: Sequence[Any] = (), workers: Any = None, **options: Any,
+    ) -> None:  # fmt: skip
+        """Keras's `fit`, or that of several `workers`.
+
+        `first`, then `callbacks` come before ours: a backup is restored before we count.
+        """
+        if workers is not None:
+            workers.fit(self, data, budget, callbacks, first, **options)
+            return
+        every = [*first, *callbacks, training.Resumable(data), budget]
+        keras.Model.fit(self, data, shuffle=False, callbacks=every, **options)
 
     def save(self, path: str | Path, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Write one `.keras` file, tokenizer included (first to a temporary name)."""

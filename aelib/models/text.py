@@ -179,6 +179,7 @@ class TextAutoencoder(StoredModel):
         monitor: str | None = None,
         callbacks: Sequence[Any] = (),
         verbose: Any = "auto",
+        workers: Any = None,
     ) -> "TextAutoencoder":
         """Train on sentences: a path, an open file (one a line) or a list. Returns the model.
 
@@ -189,6 +190,7 @@ class TextAutoencoder(StoredModel):
         0 learns the vocabulary and the word counts alone (enough for binding at latent 256).
         Early stopping looks at `monitor`: "val_nll", for the variational kind "val_bound" (−ELBO).
         `model.history.history` holds the curves, in nats per sentence. Call it again to go on.
+        `workers` (`aelib.models.workers.Workers`) shares the work with other processes.
         """
         rows = self._rows(texts)
         if validation is None:
@@ -211,14 +213,13 @@ class TextAutoencoder(StoredModel):
             ids, batch_size, self.seed, corrupt=self._corrupt(), labels=labels
         )
         steps = epochs * len(batches) + int(self.optimizer.iterations)
-        after: list[Any] = [training.Resumable(batches), training.Budget(seconds, steps)]
-        before = [] if not held else [training.Patience.beside(
+        stop = training.Patience.beside(
             callbacks, monitor=monitor or self._monitor(), mode="min", patience=patience
-        )]  # fmt: skip
-        super().fit(
-            batches, epochs=epochs if seconds is None else 10_000, verbose=verbose,
-            shuffle=False, validation_data=self._evaluation(held) if held else None,
-            callbacks=[*before, *callbacks, *after],  # a backup is restored before we count
+        )
+        self._train(
+            batches, training.Budget(seconds, steps), callbacks, [stop] if held else [], workers,
+            epochs=epochs if seconds is None else 10_000, verbose=verbose,
+            validation_data=self._evaluation(held) if held else None,
         )  # fmt: skip
         return self
 
@@ -231,6 +232,10 @@ class TextAutoencoder(StoredModel):
                    for r in rows):  # fmt: skip
             raise BadInput(f"give (text, label) pairs, labels from 0 to {self.classes - 1}")
         return rows
+
+    @property
+    def candidates(self) -> list[Any]:
+        return [self.decoder.candidates]
 
     def _unzip(self, rows: list[Any]) -> tuple[list[str], np.ndarray | None]:
         """Texts, and labels (n,) if there are classes."""

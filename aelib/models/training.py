@@ -93,9 +93,13 @@ class Resumable(keras.callbacks.Callback):
         if epoch != self.data.epoch:
             self.data.start(epoch)
         step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
-        for state in (v for v in self.model.variables if "seed_generator_state" in v.path):
+        for state in self.states():
             seed = int(keras.ops.convert_to_numpy(state)[0])
             state.assign(np.array([seed, step * 1009 % 2**32], state.dtype))
+
+    def states(self) -> list[Any]:
+        """The states of the model's random generators."""
+        return [v for v in self.model.variables if "seed_generator_state" in v.path]
 
 
 class Budget(keras.callbacks.Callback):
