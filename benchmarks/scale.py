@@ -6,6 +6,7 @@ takes at the speed of one worker, if files are shared out as evenly as here.
     python benchmarks/scale.py             python benchmarks/scale.py --quick
 """
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -102,7 +103,11 @@ def main() -> None:
     if options.quick:
         options.steps, options.files, options.characters = 40, 12, 50_000
     started = time.monotonic()
-    rows = [training(options.steps), *corpora(options.files, options.characters)]
+    rows = [training(options.steps)]
+    if importlib.util.find_spec("ray"):
+        rows += corpora(options.files, options.characters)
+    else:
+        print('No Ray Data here, so no corpora: pip install "aelib[scale]"')
     print(f"{time.monotonic() - started:.0f} s")
     common.write("scale", options, rows)
 
