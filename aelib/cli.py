@@ -274,7 +274,7 @@ def encode(
 
     `aelib encode sentences texts --out latents --engine ray --workers 4`
     """
-    if engine is None:
+    if not scale.wanted(engine, workers):
         _encode(load_as(model, "TextAutoencoder"), texts, out)
         return
     if suffix not in (".npy", ".jsonl"):

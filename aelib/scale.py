@@ -56,7 +56,14 @@ def each_file(
         raise AelibError(f"{len(failed)} of {len(todo)} files failed: {'; '.join(sorted(failed))}")
 
 
-def check(engine: str, folder: Path) -> None:
+def wanted(engine: str | None, workers: int) -> bool:
+    """Whether a folder is to be worked on; BadInput for workers without an engine."""
+    if engine is None and workers > 1:
+        raise BadInput("--workers goes with --engine ray and a folder of files")
+    return engine is not None
+
+
+def check(engine: str | None, folder: Path) -> None:
     """Raise unless there is such an engine and folder."""
     if engine not in ENGINES:
         raise UnknownName(f"no engine {engine!r}: choose {' or '.join(ENGINES)}")

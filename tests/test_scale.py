@@ -41,6 +41,7 @@ def test_without_ray_it_says_what_to_install(folder, monkeypatch):
     ("arguments", "words"),
     [
         (["--engine", "spark", "-o", "{out}"], "no engine 'spark'"),
+        (["--workers", "2", "-o", "{out}"], "goes with --engine"),
         (["--engine", "ray"], "say which folder"),
         (["--engine", "ray", "-o", "{folder}/out"], "another folder"),
         (["--engine", "ray", "-o", "{out}", "--no-keep"], "goes with"),

@@ -70,7 +70,7 @@ def compress(
 
     `aelib compress texts --output packed --engine ray --workers 4`
     """
-    if engine is not None:
+    if scale.wanted(engine, workers):
         if stats or compare or force or not keep or threads > 1:
             raise BadInput("--engine goes with --output, --level, --primed, --model and --workers")
         scale.check(engine, Path(file))

@@ -330,11 +330,11 @@ def group_segments(blocks: Iterator, ends: list) -> Iterator[list[Block]]:
         yield batch
 
 
-def fits(total: int | None, head: Head, limit: int | None) -> None:
+def fits(total: int, head: Head, limit: int | None) -> None:
     """Raise when `total` bytes are more than the header declares, or than the caller wants."""
-    if limit is not None and (total or 0) > limit:
+    if limit is not None and total > limit:
         raise BadInput(f"It expands to more than {limit:,} bytes: raise the limit if you trust it.")
-    if None not in (total, head.length) and total > head.length:  # type: ignore[operator]
+    if head.length is not None and total > head.length:
         raise Corrupt("There is more in it than its header declares: the file is damaged.")
 
 
@@ -343,7 +343,7 @@ def read_stream(source: BinaryIO, target: BinaryIO, threads: int = 1,
                 limit: int | None = None) -> Head:  # fmt: skip
     """Decompress source to target; raises before anything unchecked could be kept."""
     head = read_head(source, model)
-    fits(head.length, head, limit)
+    fits(head.length or 0, head, limit)
     digest, total, count = sha256(), 0, 0
     ends: list[tuple[int, int, bytes]] = []
 
