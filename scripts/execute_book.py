@@ -7,6 +7,7 @@ code and inputs did not change since an earlier run is not run again.
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def execute(root: Path, toc: Path, folder: Path, timeout: int = 600) -> list[str
     workers = min(os.cpu_count() or 1, len(todo))
     print(f"Running {len(todo)} notebooks, {workers} at a time:", flush=True)
     os.environ.update(one_core(workers) | kernel_settings(root / "_build"))  # kernels inherit it
-    with ProcessPoolExecutor(workers) as pool:
+    # Not forked: a copy of a process that has used TensorFlow may crash when it collects garbage.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(run, path, timeout) for path in longest_first(todo)]
         for number, job in enumerate(as_completed(jobs), 1):
             path, book, seconds, fault = job.result()
