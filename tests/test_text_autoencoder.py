@@ -10,6 +10,7 @@ from aelib.errors import BadInput, UnknownName
 from aelib.models import TextAutoencoder, bottleneck, training
 from aelib.models.aggressive import Aggressive
 from aelib.models.binding import BindingDecoder, BindingEncoder, Codebook
+from aelib.models.feeding import fed
 from aelib.text import EOS, FIRST, Tokenizer
 
 WORDS = ["the", "a", "dog", "cat", "king", "sea", "saw", "heard", "loved", "old", "red", "and"]
@@ -506,3 +507,22 @@ def test_training_is_traced_once(monkeypatch):
     monkeypatch.setattr(model, "train_step", lambda *a: traces.append(a) or step(*a))
     model.fit(["one two three", "four five"] * 20, epochs=1, batch_size=8, verbose=0)
     assert len(traces) == 1
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's pipeline")
+def test_pipeline_gives_the_batches_without_a_tuning_thread():
+    """In order, epoch by epoch; the sizes that the first two batches share are fixed."""
+    ids = np.arange(1, 200).reshape(-1, 1).repeat(24, axis=1).astype(np.int32)
+    ids[::3, 9:] = 0
+    data = training.Batches(ids, 32)
+    pipeline = fed(data)
+    assert not pipeline.options().autotune.enabled and len(pipeline) == len(data)
+    assert [spec.shape.as_list() for spec in pipeline.element_spec] == [[None, None]] * 2
+    for epoch in (0, 1):
+        data.start(epoch)
+        for (ours, _), (theirs, _) in zip(
+            pipeline, (data[i] for i in range(len(data))), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+    assert fed(training.Batches(ids[1::3], 32)).element_spec[0].shape.as_list() == [None, 24]
+    assert fed(None) is None

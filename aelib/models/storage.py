@@ -13,6 +13,7 @@ import numpy as np
 
 from aelib.errors import BadInput
 from aelib.models import training
+from aelib.models.feeding import fed
 from aelib.writing import whole
 
 WEIGHTS = "model.weights.h5"
@@ -111,7 +112,10 @@ class StoredModel(keras.Model):
             workers.fit(self, data, budget, callbacks, first, **options)
             return
         every = [*first, *callbacks, training.Resumable(data), budget]
-        keras.Model.fit(self, data, shuffle=False, callbacks=every, **options)
+        held = fed(options.pop("validation_data", None))
+        keras.Model.fit(
+            self, fed(data), shuffle=False, callbacks=every, validation_data=held, **options
+        )
 
     def save(self, path: str | Path, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Write one `.keras` file, tokenizer included (first to a temporary name)."""

@@ -143,8 +143,8 @@ class StyleEditor(StoredModel):
             self.compile(keras.optimizers.Adam(learning_rate, clipnorm=1.0))
         training.ready_optimizer(self)
         steps = epochs * len(batches) + int(self.optimizer.iterations)
-        super().fit(batches, epochs=epochs if seconds is None else 10_000, verbose=verbose,
-                    shuffle=False, callbacks=[training.Budget(seconds, steps)])  # fmt: skip
+        self._train(batches, training.Budget(seconds, steps), (), verbose=verbose,
+                    epochs=epochs if seconds is None else 10_000)  # fmt: skip
         return self
 
     def _learn(self, rows: Sequence[tuple[list[str], list[str], int]]) -> None:
