@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -122,6 +123,11 @@ def _complain(workers: list[_Worker]) -> None:
     failed = [(w, w.process.returncode) for w in workers if w.failed]
     again = "run the same command again, and training goes on from its last whole epoch"
     for worker, status in failed:
+        if status == -signal.SIGALRM:
+            raise AelibError(
+                f"worker {worker.index} waited for the others, and they did not come: start all "
+                "within AELIB_WORKERS_WAIT seconds (600), at the addresses that TF_CONFIG names"
+            )
         if status < 0:
             raise AelibError(f"worker {worker.index} was killed (signal {-status}): {again}")
     for worker, status in failed:

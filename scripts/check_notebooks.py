@@ -44,8 +44,9 @@ def check(path: Path, workers: int = 1) -> tuple[bool, str, float]:
 
 
 def check_all(paths: list[Path]) -> Iterator[tuple[Path, bool, str, float]]:
-    """`check` of each, as many at a time as there are cores, in the order of finishing."""
-    workers = min(os.cpu_count() or 1, len(paths)) or 1
+    """`check` of each in the order of finishing, one at a time more than there are cores: a kernel
+    waits while it starts."""
+    workers = min((os.cpu_count() or 1) + 1, len(paths)) or 1
     with ThreadPoolExecutor(workers) as pool:
         jobs = {pool.submit(check, p, workers): p for p in longest_first(paths)}
         for job in as_completed(jobs):

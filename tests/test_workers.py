@@ -119,6 +119,18 @@ def test_a_worker_whose_port_is_taken_says_so(mine):
     refused(done, f"worker 0 cannot start at {hosts[0]}: is the port taken")
 
 
+@tensorflow
+@pytest.mark.slow
+def test_a_worker_whose_fellow_never_comes_gives_up(mine):
+    config = {"cluster": {"worker": ["127.0.0.1:0", "127.0.0.1:1"]},
+              "task": {"type": "worker", "index": 0}}  # fmt: skip
+    done = subprocess.run([*COMMAND, str(mine), "-o", str(mine.with_name("x.keras")),
+                           "--workers", "2"], env=environment(config, AELIB_WORKERS_WAIT="1"),
+                          timeout=600, capture_output=True, text=True)  # fmt: skip
+    refused(done, "worker 0 waited for the others, and they did not come")
+    assert [p.name for p in mine.parent.iterdir()] == ["mine.txt"]
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [

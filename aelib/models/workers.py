@@ -9,6 +9,8 @@ is that of the whole batch. Each worker's own are dropout and the noise of a lat
 mean over rows: free bits per dimension and the statistics of a batch-normalised posterior.
 """
 
+import os
+import signal
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +30,8 @@ APART = 0x9E3779B1  # between the random streams of two workers
 class Workers:
     """This process's place among the workers that TF_CONFIG names. Make it before any model.
 
-    One replica a worker: where it sees several GPUs it takes the first.
+    One replica a worker: where it sees several GPUs it takes the first. The process ends by SIGALRM
+    when the others have not come within AELIB_WORKERS_WAIT seconds (600).
     """
 
     def __init__(self) -> None:
@@ -37,6 +40,8 @@ class Workers:
         self.count = place.cluster_spec().num_tasks("worker")
         address = place.cluster_spec().task_address("worker", self.index)
         tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:1], "GPU")
+        # TensorFlow waits without end, and holds the interpreter: no thread of ours could stop it
+        signal.alarm(int(os.environ.get("AELIB_WORKERS_WAIT", "600")))
         try:
             self.strategy = tf.distribute.MultiWorkerMirroredStrategy(place)
         except (tf.errors.OpError, RuntimeError) as error:
@@ -44,6 +49,8 @@ class Workers:
                 f"worker {self.index} cannot start at {address}: is the port taken, or does "
                 "another worker not come?"
             ) from error
+        finally:
+            signal.alarm(0)
 
         def add(values: list[Any]) -> Any:
             return self.strategy.run(lambda: [_summed(tf.identity(value)) for value in values])

@@ -1,7 +1,7 @@
 """Directives for the reference pages.
 
 ```{api} models```  the docstrings of aelib.models: of the module, or of every module in the package
-```{results}```     a table for each record in benchmarks/results
+```{results}```     a table for each record in benchmarks/results, and for what others published
 """
 
 import importlib.util
@@ -9,6 +9,7 @@ import json
 import pkgutil
 from pathlib import Path
 
+import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
@@ -49,11 +50,13 @@ class Results(MystDirective):
     """Records are JSON objects with `title`, `command`, `date`, `machine` and `rows`."""
 
     def run(self) -> list[nodes.Node]:
-        folder = Path(self.env.srcdir) / "benchmarks" / "results"
-        lines = []
-        for path in sorted(folder.glob("*.json")):
+        source = Path(self.env.srcdir)
+        beside = source / "book" / "reference" / "quoted.yaml"
+        others, lines = yaml.safe_load(beside.read_text(encoding="utf-8")), []
+        for path in sorted((source / "benchmarks" / "results").glob("*.json")):
             self.env.note_dependency(str(path))
             lines += entry(path.stem, json.loads(path.read_text(encoding="utf-8")))
+            lines += quoted([other for other in others if other["record"] == path.stem])
         self.env.metadata[self.env.docname]["results"] = True
         return self.parsed(lines or ["No record yet."])
 
@@ -62,11 +65,25 @@ def entry(name: str, record: dict) -> list[str]:
     """One record as MyST: title, where it comes from, and a table for each `part` of its rows."""
     facts = [f"{key} {plain(record[key])}" for key in ("date", "machine", "seeds") if key in record]
     facts += [f"made by `{record['command']}`"] if "command" in record else []
-    lines = [f"**{record.get('title', name)}** (`{name}.json`)", "", "; ".join(facts), ""]
+    lines = [
+        f"**{record.get('title', name)}** (`{name}.json`)",
+        "",
+        f"Ours: {'; '.join(facts)}",
+        "",
+    ]
     rows = [row for row in record.get("rows", []) if isinstance(row, dict)]
     for part in dict.fromkeys(row.get("part", "") for row in rows):
         mine = [row for row in rows if row.get("part", "") == part]
         lines += [*table([{k: v for k, v in row.items() if k != "part"} for row in mine]), ""]
+    return lines
+
+
+def quoted(others: list[dict]) -> list[str]:
+    """Figures that others published, as MyST: by whom, how they differ, and a table."""
+    lines = []
+    for other in others:
+        head = f"Quoted from {{cite:t}}`{other['cite']}`, not run here. {other['note']}."
+        lines += [head, "", *table(other["rows"]), ""]
     return lines
 
 
