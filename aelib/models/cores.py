@@ -33,8 +33,9 @@ def rotate(x: Tensor, place: Tensor) -> Tensor:
     speed = ops.exp(ops.arange(half, dtype="float32") * (-math.log(10_000.0) / half))
     angle = ops.cast(ops.expand_dims(place, -1), "float32") * speed  # (T, d/2)
     cos, sin = ops.cos(angle), ops.sin(angle)
-    a, b = x[..., :half], x[..., half:]
-    return ops.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+    a, b = ops.split(x, 2, axis=-1)
+    crossed = ops.concatenate([b, a], axis=-1)
+    return x * ops.concatenate([cos, cos], -1) + crossed * ops.concatenate([-sin, sin], -1)
 
 
 @keras.saving.register_keras_serializable(package="aelib")
@@ -67,10 +68,12 @@ class Block(layers.Layer):
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(batch, T, width) -> three of (batch, heads, T, width / heads)."""
-        t = ops.shape(x)[1]
-        parts = ops.reshape(self.qkv(x), (-1, t, 3, self.heads, self.width // self.heads))
-        parts = ops.transpose(parts, (2, 0, 3, 1, 4))
-        return parts[0], parts[1], parts[2]
+        shape = (-1, ops.shape(x)[1], self.heads, self.width // self.heads)
+        q, k, v = (
+            ops.transpose(ops.reshape(part, shape), (0, 2, 1, 3))
+            for part in ops.split(self.qkv(x), 3, axis=-1)
+        )
+        return q, k, v
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         """softmax(q kᵀ / √d) v, heads joined: (batch, T, width)."""
