@@ -76,7 +76,7 @@ def only(pages: list[str]) -> int:
     reference = sorted(
         p.relative_to(ROOT).with_suffix("") for p in ROOT.glob("book/reference/*.md")
     )
-    files = [*names, *(str(p) for p in reference if p.stem not in ("claims", "api"))]
+    files = dict.fromkeys([*names, *(str(p) for p in reference if p.stem not in ("claims", "api"))])
     toc = output / "toc.yml"
     chapters = "".join(f"  - file: {name}\n" for name in files)
     toc.write_text(f"format: jb-book\nroot: book/index\nchapters:\n{chapters}", encoding="utf-8")

@@ -74,8 +74,17 @@ def entry(name: str, record: dict) -> list[str]:
     rows = [row for row in record.get("rows", []) if isinstance(row, dict)]
     for part in dict.fromkeys(row.get("part", "") for row in rows):
         mine = [row for row in rows if row.get("part", "") == part]
-        lines += [*table([{k: v for k, v in row.items() if k != "part"} for row in mine]), ""]
+        same = common_to(mine)
+        said = "; ".join(filter(None, [part, same and f"in every row {plain(same)}"]))
+        shown = [{k: v for k, v in r.items() if k not in ("part", *same)} for r in mine]
+        lines += [said[:1].upper() + said[1:], "", *table(shown), ""]
     return lines
+
+
+def common_to(rows: list[dict]) -> dict:
+    """What three rows or more have in common, but for their part."""
+    first = rows[0] if len(rows) > 2 else {}
+    return {k: v for k, v in first.items() if k != "part" and all(r.get(k) == v for r in rows)}
 
 
 def quoted(others: list[dict]) -> list[str]:
