@@ -17,7 +17,7 @@ QUOTED = yaml.safe_load((ROOT / "book" / "reference" / "quoted.yaml").read_text(
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
 def test_a_record_says_where_it_comes_from(path):
     record = json.loads(path.read_text(encoding="utf-8"))
-    assert record["rows"] and record["title"] and record["command"].startswith("python benchmarks/")
+    assert record["rows"] and record["title"] and "python benchmarks/" in record["command"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", record["date"])
     assert record["machine"]["processor"] and record["versions"]["aelib"]
 

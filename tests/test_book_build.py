@@ -73,7 +73,7 @@ def test_records_become_tables():
     assert book_reference.entry("run", record) == [
         "**Run** (`run.json`)",
         "",
-        "machine cores 2; seeds 0, 1; made by `python x.py`",
+        "Ours: machine cores 2; seeds 0, 1; made by `python x.py`",
         "",
         "| method | bits | seconds |",
         "| --- | --- | --- |",
@@ -81,6 +81,22 @@ def test_records_become_tables():
         "| c |  | 12,346 |",
         "",
     ]
+
+
+def test_what_all_rows_share_is_said_once():
+    rows = [{"part": "files", "bits": bits, "seed": 0} for bits in (1.0, 2.0, 3.0)]
+    assert book_reference.entry("run", {"rows": [*rows, {"part": "other", "bits": 4}]})[4:] == [
+        "Files; in every row seed 0", "", "| bits |", "| --- |", "| 1 |", "| 2 |", "| 3 |", "",
+        "Other", "", "| bits |", "| --- |", "| 4 |", "",
+    ]  # fmt: skip
+
+
+def test_what_others_published_is_called_quoted():
+    other = {"cite": "who2020what", "note": "Another corpus", "rows": [{"row": "LM", "ppl": 100.4}]}
+    assert book_reference.quoted([other]) == [
+        "Quoted from {cite:t}`who2020what`, not run here. Another corpus.",
+        "", "| row | ppl |", "| --- | --- |", "| LM | 100.4 |", "",
+    ]  # fmt: skip
 
 
 def test_each_part_of_a_record_has_a_table_of_its_own():

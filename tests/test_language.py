@@ -1,5 +1,8 @@
 """Language models: the step equals the whole, scores are probabilities, generation obeys."""
 
+import io
+
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -226,3 +229,20 @@ def test_generate_by_beam(model):
     assert text[1].startswith("the cat") and all("." not in t for t in text)
     with pytest.raises(BadInput, match="beams"):
         model.generate("a", 5, beams=-1)
+
+
+@pytest.mark.parametrize("network", ["transformer", "recurrent", "qrnn"])
+def test_half_precision_scores_and_writes_like_full(network):
+    """Under `mixed_bfloat16`: the same steps, to a hundredth of a bit, and logits in float32."""
+    bits = []
+    for policy in ("float32", "mixed_bfloat16"):
+        keras.mixed_precision.set_dtype_policy(policy)
+        try:
+            model = LanguageModel(32, 2, 2, 32, tokens="char", network=network)
+            model.fit(io.StringIO(TEXT), steps=30, batch_size=4, verbose=0)
+            assert len(model.generate("the ", 5, seed=0)[0]) >= 5
+            assert keras.backend.standardize_dtype(model(np.array([[5, 6]])).dtype) == "float32"
+            bits.append(model.score(TEXT[:400])["bits_per_character"])
+        finally:
+            keras.mixed_precision.set_dtype_policy("float32")
+    assert bits[1] == pytest.approx(bits[0], abs=0.05)

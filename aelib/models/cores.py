@@ -35,7 +35,9 @@ def rotate(x: Tensor, place: Tensor) -> Tensor:
     cos, sin = ops.cos(angle), ops.sin(angle)
     a, b = ops.split(x, 2, axis=-1)
     crossed = ops.concatenate([b, a], axis=-1)
-    return x * ops.concatenate([cos, cos], -1) + crossed * ops.concatenate([-sin, sin], -1)
+    cos = ops.cast(ops.concatenate([cos, cos], axis=-1), x.dtype)
+    sin = ops.cast(ops.concatenate([-sin, sin], axis=-1), x.dtype)
+    return x * cos + crossed * sin
 
 
 @keras.saving.register_keras_serializable(package="aelib")
@@ -142,7 +144,7 @@ class TransformerCore(layers.Layer):
     def start(self, batch: int) -> list[Tensor]:
         """An empty cache: keys and values of each block."""
         shape = (batch, self.heads, self.context, self.width // self.heads)
-        return [ops.zeros(shape) for _ in range(2 * self.depth)]
+        return [ops.zeros(shape, self.compute_dtype) for _ in range(2 * self.depth)]
 
     def step(self, x: Tensor, state: list[Tensor], t: Tensor) -> tuple[Tensor, list[Tensor]]:
         new: list[Tensor] = []
@@ -180,8 +182,9 @@ class RecurrentCore(layers.Layer):
         return x
 
     def start(self, batch: int, initial: Tensor | None = None) -> list[Tensor]:
-        zero = ops.zeros((batch, self.width)) if initial is None else initial
-        return [zero for _ in range(self.depth)]
+        if initial is None:
+            initial = ops.zeros((batch, self.width), self.compute_dtype)
+        return [initial for _ in range(self.depth)]
 
     def step(self, x: Tensor, state: list[Tensor], t: Tensor) -> tuple[Tensor, list[Tensor]]:
         new = []

@@ -132,7 +132,7 @@ class LanguageModel(StoredModel):
         earlier = ((0, 0), (self.ngrams - 1, 0))
         padded = ops.pad(ids, earlier, constant_values=PAD) if self.ngrams else ids
         h = self.core(self._inputs(ids, padded), training=training)  # (batch, T, width)
-        return h @ ops.transpose(self.table.embeddings)
+        return self._logits(h)
 
     def _inputs(self, ids: Tensor, padded: Tensor) -> Tensor:
         """Vectors of ids (batch, T), and of the n-grams; `padded` has ngrams - 1 tokens more."""
@@ -142,6 +142,11 @@ class LanguageModel(StoredModel):
         grams = self.hashed(ngram_rows(padded, self.ngrams))  # (batch, T, ngrams - 1, 32)
         joined = ops.reshape(grams, (*ops.shape(ids), NGRAM_WIDTH * (self.ngrams - 1)))
         return ops.concatenate([own, joined], axis=-1)
+
+    def _logits(self, h: Tensor) -> Tensor:
+        """(..., width) -> (..., V), in float32 whatever the policy: a softmax follows."""
+        table = ops.cast(self.table.embeddings, h.dtype)
+        return ops.cast(h @ ops.transpose(table), "float32")
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         nll = token_nll(y_pred, y)  # (batch,)
@@ -165,7 +170,7 @@ class LanguageModel(StoredModel):
         own = state[:-1] if self.ngrams else state
         h, own = self.core.step(self._inputs(ids, padded)[:, 0], own, t)
         recent = [padded[:, 1:]] if self.ngrams else []
-        return h @ ops.transpose(self.table.embeddings), [*own, *recent]
+        return self._logits(h), [*own, *recent]
 
     def get_config(self) -> dict[str, Any]:
         tokenizer = self.tokenizer.to_json() if self.tokenizer else None

@@ -92,7 +92,7 @@ class QuasiRecurrentCore(layers.Layer):
     def start(self, batch: int) -> list[Tensor]:
         """Of each layer the cell and the input before."""
         sizes = [size for n in self.inputs for size in (self.width, n)]
-        return [ops.zeros((batch, size)) for size in sizes]
+        return [ops.zeros((batch, size), self.compute_dtype) for size in sizes]
 
     def step(self, x: Tensor, state: list[Tensor], t: Tensor) -> tuple[Tensor, list[Tensor]]:
         new: list[Tensor] = []

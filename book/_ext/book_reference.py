@@ -77,7 +77,8 @@ def entry(name: str, record: dict) -> list[str]:
         same = common_to(mine)
         said = "; ".join(filter(None, [part, same and f"in every row {plain(same)}"]))
         shown = [{k: v for k, v in r.items() if k not in ("part", *same)} for r in mine]
-        lines += [said[:1].upper() + said[1:], "", *table(shown), ""]
+        lines += [said[:1].upper() + said[1:], ""] if said else []
+        lines += [*table(shown), ""]
     return lines
 
 
