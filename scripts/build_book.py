@@ -1,6 +1,6 @@
 """Builds the book: executes every notebook that changed, warnings are errors.
 
-python scripts/build_book.py [--clean] [--only book/math/index ...]
+python scripts/build_book.py [--clean] [--jobs 3] [--only book/math/index ...]
 
 --only executes and builds the named pages with the reference pages, in a folder of its own.
 """
@@ -59,13 +59,13 @@ def jupyter_book(*options: str) -> tuple[int, list[str]]:
     return process.wait(), list(dict.fromkeys(faults))
 
 
-def run_notebooks(toc: Path, build: Path) -> list[str]:
+def run_notebooks(toc: Path, build: Path, jobs: int = 0) -> list[str]:
     """Run the notebooks of `toc` that changed, side by side; returns what went wrong."""
     from book_build import execution_cache
     from execute_book import execute
 
     os.environ.update(environment())
-    return execute(ROOT, toc, execution_cache(ROOT, build))
+    return execute(ROOT, toc, execution_cache(ROOT, build), jobs=jobs)
 
 
 def only(pages: list[str]) -> int:
@@ -105,20 +105,24 @@ def timings(build: Path) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Build the book.")
     parser.add_argument("--clean", action="store_true", help="forget earlier builds and runs")
+    parser.add_argument(
+        "--jobs", type=int, default=0,
+        help="notebooks at a time, by default one a core; one more is faster, but lengthens each",
+    )  # fmt: skip
     parser.add_argument("--only", nargs="+", metavar="PAGE", help="build these pages alone")
     arguments = parser.parse_args()
     with alone("book"):
-        return only(arguments.only) if arguments.only else whole(arguments.clean)
+        return only(arguments.only) if arguments.only else whole(arguments.clean, arguments.jobs)
 
 
-def whole(clean: bool) -> int:
+def whole(clean: bool, jobs: int = 0) -> int:
     """The real book, in _build/html."""
     build = ROOT / "_build"
     if clean:
         for part in ("html", "executed", "jupyter_execute", ".doctrees", "timings.json"):
             remove(build / part)
     started, began = time.monotonic(), time.time()
-    if wrong := run_notebooks(ROOT / "_toc.yml", build):
+    if wrong := run_notebooks(ROOT / "_toc.yml", build, jobs):
         print("\nThe book was not built. These notebooks failed:", *wrong, sep="\n  ")
         return 1
     status, faults = jupyter_book("-W", "--keep-going", "-n")

@@ -81,13 +81,16 @@ def run(path: Path, timeout: int) -> Result:
     return path, book, result.time, result.exc_string
 
 
-def execute(root: Path, toc: Path, folder: Path, timeout: int = 600) -> list[str]:
-    """Run what is stale and keep it in the cache at `folder`; returns what went wrong."""
+def execute(root: Path, toc: Path, folder: Path, timeout: int = 600, jobs: int = 0) -> list[str]:
+    """Run what is stale and keep it in the cache at `folder`; returns what went wrong.
+
+    `jobs` at a time, by default one for each core.
+    """
     cache = get_cache(str(folder))
     todo, wrong = stale(root, toc, cache), []
     if not todo:
         return wrong
-    workers = min(os.cpu_count() or 1, len(todo))
+    workers = min(jobs or os.cpu_count() or 1, len(todo))
     print(f"Running {len(todo)} notebooks, {workers} at a time:", flush=True)
     os.environ.update(one_core(workers) | kernel_settings(root / "_build"))  # kernels inherit it
     # Not forked: a copy of a process that has used TensorFlow may crash when it collects garbage.

@@ -247,7 +247,7 @@ def test_piano(lab):
             set_value(page, knob["name"], 0)
         assert text.inner_text() == known["back"][0]
         turned = model.encode(known["pair"][:1])
-        for i in range(min(8, model.latent_dim)):
+        for i in range(min(24, model.latent_dim)):
             turned[0, i] = known.get("span", 3) * (-1) ** i
             set_value(page, "Dimension", i + 1)
             set_value(page, "Its value", turned[0, i])
