@@ -205,7 +205,7 @@ def first_budget(make: Callable[[float], float], target: float, budgets: Iterabl
         values[seconds] = make(seconds)
         if values[seconds] >= target:
             return {"cpu_s": seconds, "reached": values[seconds]}
-    return {"cpu_s": float("inf"), "reached": max(values.values())}
+    return {"cpu_s": None, "reached": max(values.values())}
 
 
 def same_quality(variational: bool, budget: float, budgets: Iterable[float]) -> list[Row]:
@@ -229,7 +229,7 @@ def same_quality(variational: bool, budget: float, budgets: Iterable[float]) -> 
 
     ours = first_budget(make, target, budgets)
     part = "vae, −ELBO as good as PyTorch's" if variational else "ae, tokens as good as PyTorch's"
-    ratio = budget / ours["cpu_s"]
+    ratio = budget / (ours["cpu_s"] or float("inf"))
     return [{"part": part, "contender": "aelib", **ours, "ratio": 1.0},
             {"part": part, "contender": "PyTorch", "cpu_s": budget, "reached": target,
              "ms": ms, "ratio": ratio}]  # fmt: skip

@@ -68,7 +68,7 @@ def run_notebooks(toc: Path, build: Path, jobs: int = 0) -> list[str]:
     return execute(ROOT, toc, execution_cache(ROOT, build), jobs=jobs)
 
 
-def only(pages: list[str]) -> int:
+def only(pages: list[str], jobs: int = 0) -> int:
     """A book of the named pages and the reference, outside the real one."""
     names = [str(Path(page).with_suffix("")) for page in pages]
     output = ROOT / "_build" / "only" / "-".join(names).replace("/", "-")
@@ -80,7 +80,7 @@ def only(pages: list[str]) -> int:
     toc = output / "toc.yml"
     chapters = "".join(f"  - file: {name}\n" for name in files)
     toc.write_text(f"format: jb-book\nroot: book/index\nchapters:\n{chapters}", encoding="utf-8")
-    if wrong := run_notebooks(toc, output / "_build"):
+    if wrong := run_notebooks(toc, output / "_build", jobs):
         print(*wrong, sep="\n")
         return 1
     status, faults = jupyter_book(
@@ -112,7 +112,9 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="PAGE", help="build these pages alone")
     arguments = parser.parse_args()
     with alone("book"):
-        return only(arguments.only) if arguments.only else whole(arguments.clean, arguments.jobs)
+        if arguments.only:
+            return only(arguments.only, arguments.jobs)
+        return whole(arguments.clean, arguments.jobs)
 
 
 def whole(clean: bool, jobs: int = 0) -> int:

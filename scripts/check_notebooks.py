@@ -1,4 +1,4 @@
-"""Runs every notebook with nbval, each in a fresh kernel, one on each core.
+"""Runs every notebook with nbval, each in a fresh kernel, one more at a time than cores.
 
     python scripts/check_notebooks.py [FILE ...]
 

@@ -95,8 +95,8 @@ def execute(root: Path, toc: Path, folder: Path, timeout: int = 600, jobs: int =
     os.environ.update(one_core(workers) | kernel_settings(root / "_build"))  # kernels inherit it
     # Not forked: a copy of a process that has used TensorFlow may crash when it collects garbage.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(run, path, timeout) for path in longest_first(todo)]
-        for number, job in enumerate(as_completed(jobs), 1):
+        runs = [pool.submit(run, path, timeout) for path in longest_first(todo)]
+        for number, job in enumerate(as_completed(runs), 1):
             path, book, seconds, fault = job.result()
             name = path.relative_to(root)
             print(f"[{number}/{len(todo)}] {name} {seconds:5.0f} s", flush=True)

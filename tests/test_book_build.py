@@ -92,10 +92,14 @@ def test_what_all_rows_share_is_said_once():
 
 
 def test_what_others_published_is_called_quoted():
-    other = {"cite": "who2020what", "note": "Another corpus", "rows": [{"row": "LM", "ppl": 100.4}]}
+    other = {
+        "cite": "who2020what",
+        "note": "Another corpus",
+        "rows": [{"row": "LM", "ppl": 100.47}],
+    }
     assert book_reference.quoted([other]) == [
         "Quoted from {cite:t}`who2020what`, not run here. Another corpus.",
-        "", "| row | ppl |", "| --- | --- |", "| LM | 100.4 |", "",
+        "", "| row | ppl |", "| --- | --- |", "| LM | 100.47 |", "",
     ]  # fmt: skip
 
 

@@ -233,7 +233,7 @@ def test_generate_by_beam(model):
 
 @pytest.mark.parametrize("network", ["transformer", "recurrent", "qrnn"])
 def test_half_precision_scores_and_writes_like_full(network):
-    """Under `mixed_bfloat16`: the same steps, to a hundredth of a bit, and logits in float32."""
+    """Under `mixed_bfloat16`: the same steps, to a twentieth of a bit, and logits in float32."""
     bits = []
     for policy in ("float32", "mixed_bfloat16"):
         keras.mixed_precision.set_dtype_policy(policy)

@@ -93,7 +93,8 @@ def quoted(others: list[dict]) -> list[str]:
     lines = []
     for other in others:
         head = f"Quoted from {{cite:t}}`{other['cite']}`, not run here. {other['note']}."
-        lines += [head, "", *table(other["rows"]), ""]
+        exact = [{key: str(value) for key, value in row.items()} for row in other["rows"]]
+        lines += [head, "", *table(exact), ""]
     return lines
 
 
