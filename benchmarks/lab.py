@@ -2,10 +2,10 @@
 
     python benchmarks/lab.py        python benchmarks/lab.py --quick
 
-Needs the built site (`make book`) and Chromium. Weights are bytes of a first visit: `gzip` as a
-static host sends them, `own` the lab's scripts and models as they are. Times are CPU-seconds of
-the page's main thread, so that a busy machine gives the same figures: `start` from navigation
-until the instrument is live, rates per CPU-second.
+Without the built site (`make book`) or Chromium nothing is measured. Weights are bytes of a first
+visit: `gzip` as a static host sends them, `own` the lab's scripts and models as they are. Times are
+CPU-seconds of the page's main thread, so that a busy machine gives the same figures: `start` from
+navigation until the instrument is live, rates per CPU-second.
 
 The rows of other runtimes were measured once, when the lab was designed, on a machine with two
 cores, in Chromium with one thread, with models of 0.93 M (GRU) and 1 M parameters (GPT); this
@@ -108,9 +108,13 @@ def main() -> None:
         pass
 
     options = common.arguments(__doc__, more)
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None or not (SITE / "index.html").exists():
+        print("The lab is left out: it needs the built site (make book) and Chromium "
+              "(apt-get install chromium)")  # fmt: skip
+        return
     from playwright.sync_api import sync_playwright
 
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     handler = functools.partial(Quiet, directory=SITE)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -85,15 +85,22 @@ def test_compiled_predictor_agrees_with_numpy_bit_for_bit(level, primed):
 
 
 def test_segments_threads_and_streams_agree(monkeypatch):
-    monkeypatch.setattr(container, "SEGMENT", 3000)
+    monkeypatch.setattr(container, "SMALLEST_SEGMENT", 3000)
     monkeypatch.setattr(container, "BLOCK", 1000)
     data = RAW * 5 + np.random.default_rng(2).bytes(2500) + RAW.replace(b"\r", b"")
-    one = codec.compress(data, threads=1)
-    assert one == codec.compress(data, threads=2)
+    one = codec.compress(data, segment=3000, threads=1)
+    assert one == codec.compress(data, segment=3000, threads=2)
+    assert len(one) > len(codec.compress(data))  # each segment starts without the others
     assert codec.decompress(one, threads=2) == codec.decompress(one, threads=1) == data
     out = BytesIO()
-    codec.compress_file(BytesIO(data), out)  # length not known in advance
+    codec.compress_file(BytesIO(data), out, segment=3000)  # length not known in advance
     assert codec.decompress(out.getvalue()) == data
+
+
+@pytest.mark.parametrize("size", [0, container.SEGMENT + 1])
+def test_a_segment_out_of_range_is_refused(size):
+    with pytest.raises(BadInput, match="a segment has"):
+        codec.compress(b"text", segment=size)
 
 
 # --- damage -----------------------------------------------------------------------------------
@@ -103,9 +110,9 @@ def test_segments_threads_and_streams_agree(monkeypatch):
 def small_segments():
     """A file of several blocks and segments."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(container, "SEGMENT", 600)
+        patch.setattr(container, "SMALLEST_SEGMENT", 600)
         patch.setattr(container, "BLOCK", 250)
-        return codec.compress(RAW + np.random.default_rng(4).bytes(300), "fast")
+        return codec.compress(RAW + np.random.default_rng(4).bytes(300), "fast", segment=600)
 
 
 def refused(blob: bytes, plain: bytes | None = None) -> type:

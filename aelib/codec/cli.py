@@ -27,7 +27,7 @@ ModelName = Annotated[
     str | None,
     typer.Option("--model", "-m", help="Language model that predicts: a preset or .keras file."),
 ]
-Threads = Annotated[int, typer.Option(min=1, help="Segments of 16 MiB worked on side by side.")]
+Threads = Annotated[int, typer.Option(min=1, help="Segments worked on side by side.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -48,6 +48,15 @@ def compress(
     force: Force = False,
     stats: Stats = False,
     threads: Threads = 1,
+    segment: Annotated[
+        float,
+        typer.Option(
+            min=1 / 16,
+            max=16,
+            help="MiB of a segment: small ones keep threads busy, "
+            "but each starts without what came before it.",
+        ),
+    ] = 16,
     model: ModelName = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Write nothing; print a table beside other programs.")
@@ -66,12 +75,14 @@ def compress(
 
     `aelib compress book.txt --compare`
 
+    `aelib compress library.txt --threads 4 --segment 1`
+
     `aelib compress letter.txt --model lm.keras` (decompress with the same `--model`)
 
     `aelib compress texts --output packed --engine ray --workers 4`
     """
     if scale.wanted(engine, workers):
-        if stats or compare or force or not keep or threads > 1:
+        if stats or compare or force or not keep or threads > 1 or segment != 16:
             raise BadInput("--engine goes with --output, --level, --primed, --model and --workers")
         scale.check(engine, Path(file))
         make = functools.partial(compressor, level, primed, model)
@@ -84,7 +95,8 @@ def compress(
 
     def work(source: str | BinaryIO, sink: str | BinaryIO, progress) -> None:
         codec.compress_file(source, sink, level, primed=primed, threads=threads, force=force,
-                            progress=progress, model=language_model(model))  # fmt: skip
+                            progress=progress, model=language_model(model),
+                            segment=int(segment * 2**20))  # fmt: skip
 
     run(file, target, keep, stats, work)
 

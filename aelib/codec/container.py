@@ -4,10 +4,10 @@
     block   kind 1, flags 1, plain length 4, payload length 4, payload CRC 4, plain CRC 4, CRC 4
     end     kind 0 (1), blocks 4, length 8, SHA-256 of the plaintext 32, CRC 4
 
-All numbers are little-endian. A *segment* (up to 16 MiB) starts with a fresh predictor, so segments
-can be coded side by side; its blocks (1 MiB) go on with the same predictor. The order of the
-checks: header, model, declared lengths, payload checksum before decoding, plaintext checksum, end
-mark; only then does an output file get its name.
+All numbers are little-endian. A *segment* (16 MiB, or what the writer asks for) starts with a fresh
+predictor, so segments can be coded side by side; its blocks (1 MiB) go on with the same predictor.
+The order of the checks: header, model, declared lengths, payload checksum before decoding,
+plaintext checksum, end mark; only then does an output file get its name.
 """
 
 import struct
@@ -28,10 +28,11 @@ from aelib.codec.predictor import Model
 from aelib.errors import BadInput
 
 MAGIC = b"\xaeAEC"
-VERSION = 1
+VERSION = 2
 NAMES = ("fast", "default", "max")
 NEURAL = 7  # the level byte of a file that needs a language model, not the mixing predictor
 SEGMENT = 1 << 24
+SMALLEST_SEGMENT = 1 << 16
 BLOCK = 1 << 20
 UNKNOWN = 2**64 - 1  # length of a stream not known in advance
 PRIMED = 1  # header flag
@@ -174,12 +175,14 @@ def sealed(raw: bytes) -> bytes:
 
 
 def write_stream(source: BinaryIO, target: BinaryIO, level: str, primed: bool, length: int | None,
-                 threads: int, progress: Progress = None,
-                 model: Predictor | None = None) -> None:  # fmt: skip
+                 threads: int, progress: Progress = None, model: Predictor | None = None,
+                 segment: int = SEGMENT) -> None:  # fmt: skip
     """Compress source to target, one segment per thread in memory at a time.
 
     With a model, level and primed do not matter.
     """
+    if not SMALLEST_SEGMENT <= segment <= SEGMENT:
+        raise BadInput(f"a segment has {SMALLEST_SEGMENT:,} to {SEGMENT:,} bytes, not {segment:,}")
     known = UNKNOWN if length is None else length
     if model is None:
         kind = (NAMES.index(level), PRIMED if primed else 0, 0, model_ident(primed))
@@ -189,7 +192,7 @@ def write_stream(source: BinaryIO, target: BinaryIO, level: str, primed: bool, l
     digest, total, count = sha256(), 0, 0
 
     def segments() -> Iterator[bytes]:
-        while data := source.read(SEGMENT):
+        while data := source.read(segment):
             yield data
 
     def encode(data: bytes) -> tuple[bytes, list[Block]]:

@@ -35,9 +35,9 @@ class Level:
         return 2 * len(self.kinds) + 3 + 4 + 1
 
 
-FAST = Level("fast", (2, 3, 4, 6, 8), mixers=1, apms=2, log2_buckets=17)
-DEFAULT = Level("default", tuple(range(1, 18)), mixers=7, apms=5, log2_buckets=17)
-MAX = Level("max", tuple(range(1, 22)), mixers=8, apms=5, log2_buckets=18)
+FAST = Level("fast", (2, 3, 4, 6, 8), mixers=1, apms=2, log2_buckets=19)
+DEFAULT = Level("default", tuple(range(1, 18)), mixers=7, apms=5, log2_buckets=18)
+MAX = Level("max", tuple(range(1, 22)), mixers=8, apms=5, log2_buckets=19)
 LEVELS = {level.name: level for level in (FAST, DEFAULT, MAX)}
 
 
@@ -112,7 +112,7 @@ def empty_model(level: Level, length: int = 1 << 24, known: Known | None = None)
         final_row=np.zeros(2, np.int64),
         apms=np.tile(SQUASH[_apm_grid() + LIMIT], (level.apms, APM_ROWS, 1)),
         apm_at=np.zeros((level.apms, 2), np.int64),
-        rates=np.array([800, 250, 60, 255], np.int64),
+        rates=np.array([800, 500, 200, 255], np.int64),
         known=known or join([None] * K),
         extra=np.zeros(0, np.int32),
     )
@@ -141,10 +141,7 @@ def restore(model: Model, kept: dict[str, np.ndarray]) -> None:
     logits = _apm_grid() + kept["apms"].astype(np.int64) * APM_STEP
     cells = SQUASH[np.clip(logits, -LIMIT, LIMIT) + LIMIT]
     model.apms[rows // APM_ROWS, rows % APM_ROWS] = cells
-    model.rates[0] = model.rates[1] = PRIMED_RATE
-
-
-PRIMED_RATE = 150
+    model.rates[0] = model.rates[1]  # no need to learn faster at first
 
 
 def keep(model: Model) -> dict[str, np.ndarray]:

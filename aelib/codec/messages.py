@@ -25,7 +25,7 @@ from aelib.codec.levels import LEVELS
 from aelib.codec.predictor import Model
 from aelib.errors import BadInput
 
-FRAME = 0xA0  # top bits of the first byte: version; low bits: level; between them two flags
+FRAME = 0xB0  # top bits of the first byte: version; low bits: level; between them two flags
 STORED, CRLF = 4, 8  # kept as it is; lines ended in CR LF
 MOST = 1 << 20
 

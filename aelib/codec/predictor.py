@@ -521,7 +521,7 @@ def next_bit(m, bit):
 ENCODE, DECODE, MEASURE = 0, 1, 2
 
 
-@compiled(nogil=True)
+@compiled(nogil=True, _nrt=False)  # all arrays are the caller's: counting references takes longer
 def code(m, mode, text, payload):
     """Arithmetic coding: each bit narrows [low, high] in proportion to its probability.
 
