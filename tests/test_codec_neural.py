@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 import aelib
 from aelib import cli, codec
-from aelib.codec import container, exact, neural
+from aelib.codec import container, exact, exactwords, neural
 from aelib.codec.peers import compare_model
 from aelib.errors import AelibError, BadInput
+from aelib.text import Tokenizer
 
 WORDS = ["the", "king", "went", "up", "to", "the", "city", "and", "the", "people", "were", "afraid"]
 
@@ -28,10 +29,18 @@ def text(n: int, seed: int) -> str:
     return " ".join(draw.tolist())
 
 
-@pytest.fixture(scope="module", params=["transformer", "recurrent"])
+SHAPES = {
+    "transformer": {"depth": 1, "heads": 2},
+    "recurrent": {"depth": 1},
+    "qrnn": {"depth": 2, "ngrams": 3},
+}
+
+
+@pytest.fixture(scope="module", params=SHAPES)
 def lm(request):
     """A model that learned the spelling of a few words."""
-    model = aelib.LanguageModel(32, 1, 2, context=16, network=request.param, tokens="char")
+    shape = SHAPES[request.param]
+    model = aelib.LanguageModel(32, context=16, network=request.param, tokens="char", **shape)
     return model.fit(io.StringIO(text(3000, 0)), steps=250, learning_rate=1e-2, verbose=0)
 
 
@@ -68,7 +77,10 @@ def test_a_row_does_not_know_of_the_others():
 
 def test_the_compiler_does_not_fuse():
     neural.self_test()
-    for kernel in (exact.product, exact.rms_norm, exact.gru, exact.attend, exact.frequencies):
+    exactwords.self_test()
+    kernels = (exact.product, exact.rms_norm, exact.gru, exact.lstm, exact.qrnn, exact.squash,
+               exact.deviation, exact.least_precision, exact.attend, exact.frequencies)  # fmt: skip
+    for kernel in kernels:
         fresh = njit(nogil=True)(kernel.py_func)  # code from the cache cannot be read
         fresh.compile(kernel.signatures[0])
         (code,) = fresh.inspect_asm().values()
@@ -84,6 +96,28 @@ def test_networks_agree_with_keras(lm):
     for t in range(16):
         h = network.read(ids[:, t], state)
         np.testing.assert_allclose(h @ network.table.T, expected[:, t], atol=2e-4)
+
+
+@pytest.mark.parametrize("shape", [{"depth": 1}, {"depth": 3, "ngrams": 2}])
+def test_other_quasi_recurrent_shapes_agree_with_keras(shape):
+    tokenizer = Tokenizer.train([text(50, 0)], "char")
+    model = aelib.LanguageModel(16, network="qrnn", tokenizer=tokenizer, **shape)
+    ids = np.random.default_rng(1).integers(3, tokenizer.size, (2, 9)).astype(np.int32)
+    network = neural.QuasiRecurrent.of(model)
+    state, expected = network.start(2), ops.convert_to_numpy(model(ids))
+    for t in range(9):
+        h = network.read(ids[:, t], state)
+        np.testing.assert_allclose(h @ network.table.T, expected[:, t], atol=1e-5)
+
+
+def test_the_name_knows_all_that_changes_a_prediction():
+    tokenizer = Tokenizer.train([text(50, 0)], "char")
+    model = aelib.LanguageModel(16, 1, network="qrnn", ngrams=3, tokenizer=tokenizer)
+    name = neural.identify(model)
+    model.hashed.embeddings.assign(model.hashed.embeddings * np.float32(1.001))
+    changed = neural.identify(model)
+    model.options["ngrams"] = 4
+    assert len({name, changed, neural.identify(model)}) == 3
 
 
 @pytest.mark.parametrize("name", neural.NETWORKS)
@@ -141,13 +175,13 @@ def test_any_input_comes_back(lm, data):
 
 def test_blocks_are_cut_between_characters(lm, monkeypatch):
     monkeypatch.setattr(neural, "BLOCK", 100)
-    monkeypatch.setattr(container, "SEGMENT", 333)
+    monkeypatch.setattr(container, "SMALLEST_SEGMENT", 333)
     data = (text(30, 3) + " 世界🐙").encode() * 9
     coder = neural.NeuralCoder(lm)
     parts = list(coder.cut(data[:333]))
     assert b"".join(parts) == data[:333] and max(map(len, parts)) <= 100
     assert all(part.decode() for part in parts[:-1])
-    blob = codec.compress(data, model=lm)
+    blob = codec.compress(data, model=lm, segment=333)
     assert codec.decompress(blob, model=lm, threads=2) == data
 
 

@@ -1,13 +1,15 @@
 """p(x|z) and q(z|x) of the autoencoders as symbols on constriction's stack.
 
 What is pushed last is popped first, so a sentence is pushed from its end. Probabilities are whole
-numbers made from the model's logits, one example at a time, by the same calls on both sides. The
+numbers made from the model's logits, one example at a time, by the same calls on both sides.
+
+Recurrent networks of sentences ("recurrent", "lstm") are run by `exactwords`: decoder and encoder,
+each for itself, then give the same bits on every machine, backend and number of threads. All other
 logits come from Keras: they agree within one process and, in practice, between runs with the same
-backend, machine and number of threads; nothing more is promised (`neural` promises more).
+backend, machine and number of threads; nothing more is promised.
 """
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from constriction import stream
 from keras import ops
 
 from aelib.codec import exact
+from aelib.codec.exactwords import ExactDecoder, ExactEncoder
 from aelib.errors import BadInput
 from aelib.models import TextAutoencoder, VariationalAutoencoder
 from aelib.text import BOS, EOS
@@ -30,6 +33,8 @@ def _rows(logits: Any) -> np.ndarray:
 
 class Pixels:
     """Binary examples of a Bernoulli `VariationalAutoencoder`."""
+
+    portable = False  # Keras runs the networks
 
     def __init__(self, model: VariationalAutoencoder) -> None:
         if model.likelihood != "bernoulli":
@@ -65,12 +70,27 @@ class Pixels:
 
 
 class Words:
-    """Sentences of a `TextAutoencoder`, as rows of ids (length,) with end token and padding."""
+    """Sentences of a `TextAutoencoder`, as rows of ids (length,) with end token and padding.
+
+    encoder, decoder   the network by exact arithmetic, or None: then Keras runs it
+    """
 
     def __init__(self, model: TextAutoencoder) -> None:
         if model.tokenizer is None:
             raise BadInput("this model knows no words yet: call fit(texts), or load a saved model")
         self.model, self.latent_dim = model, model.latent_dim
+        self.encoder, self.decoder = ExactEncoder.of(model), ExactDecoder.of(model)
+
+    @property
+    def portable(self) -> bool:
+        """Whether p(x|z) and q(z|x) are the same on every machine."""
+        return self.encoder is not None and self.decoder is not None
+
+    def code(self, texts: list[str]) -> np.ndarray:
+        """The latents of sentences, as `model.encode` gives them: (n, k) float32."""
+        if self.encoder is None or not texts:
+            return self.model.encode(texts)
+        return self.encoder.code(self.model.ids(texts))
 
     def examples(self, texts: list[str]) -> list[np.ndarray]:
         """Rows of ids; BadInput for a sentence that is too long for the model."""
@@ -85,13 +105,14 @@ class Words:
 
     def posterior(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """μ and σ of q(z|x), each (k,) float64."""
-        return _moments(self.model.posterior(ids[None]))
+        if self.encoder is None:
+            return _moments(self.model.posterior(ids[None]))
+        return self.encoder.posterior(ids)
 
     def push(self, stack: Any, z: np.ndarray, ids: np.ndarray) -> None:
         n = int(np.argmax(ids == EOS))
         if self.model.decoder.autoregressive:
-            rows = np.concatenate(list(islice(self._steps(z, ids), n + 1)))
-            stack.encode_reverse(ids[: n + 1], FAMILY, rows)
+            stack.encode_reverse(ids[: n + 1], FAMILY, self._given(z, ids[: n + 1]))
             return
         if n:
             stack.encode_reverse(ids[:n], FAMILY, self._places(z, n))
@@ -112,13 +133,33 @@ class Words:
 
     def _steps(self, z: np.ndarray, ids: np.ndarray) -> Iterator[np.ndarray]:
         """Frequencies (1, V) of each word given those before it; reads `ids` as it goes."""
-        decoder = self.model.decoder
-        state, before = decoder.start(1, ops.convert_to_tensor(z[None])), BOS
+        advance, before = self._advance(z), BOS
         for t in range(len(ids)):
-            logits, state = decoder.advance(ops.convert_to_tensor([before]), state,
-                                            ops.convert_to_tensor(t))  # fmt: skip
-            yield _rows(logits)
+            yield _rows(advance(before, t))
             before = int(ids[t])
+
+    def _given(self, z: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Frequencies (n, V) of each of the words ids (n,) given those before it."""
+        if self.decoder is None:
+            return np.concatenate(list(self._steps(z, ids)))
+        return _rows(self.decoder.teach(z, ids))
+
+    def _advance(self, z: np.ndarray) -> Callable[[int, int], Any]:
+        """A function (word t - 1, t) -> logits (1, V) of word t, to be called for t = 0, 1, …"""
+        if (exactly := self.decoder) is not None:
+            held = exactly.start(z[None])
+            return lambda before, t: exactly.logits(exactly.read(np.array([before]), held))
+        decoder = self.model.decoder
+        state = decoder.start(1, ops.convert_to_tensor(z[None]))
+
+        def advance(before: int, t: int) -> Any:
+            nonlocal state
+            logits, state = decoder.advance(
+                ops.convert_to_tensor([before]), state, ops.convert_to_tensor(t)
+            )
+            return logits
+
+        return advance
 
     def _lengths(self, z: np.ndarray) -> np.ndarray:
         return _rows(self.model.decoder.length_logits(ops.convert_to_tensor(z[None])))
@@ -133,4 +174,4 @@ class Words:
 
 def _moments(posterior: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
     mean, logvar = (ops.convert_to_numpy(p)[0].astype(np.float64) for p in posterior)
-    return mean, np.exp(logvar / 2)
+    return mean, exact.deviation(logvar, 0.0)

@@ -114,6 +114,77 @@ def gru(gates, inner, h):
 
 
 @compiled(nogil=True)
+def lstm(gates, c):
+    """One step of a long short-term memory, all (n, ·) float32: the new h and c (n, u).
+
+    gates (n, 4u) = x W + h U + b, parts i, f, c̃, o; c (n, u)
+    """
+    n, u = c.shape
+    h, new = np.empty((n, u), np.float32), np.empty((n, u), np.float32)
+    for i in range(n):
+        a = gates[i]
+        for j in range(u):
+            kept = sigmoid(np.float64(a[u + j])) * np.float64(c[i, j])
+            written = sigmoid(np.float64(a[j])) * tanh(np.float64(a[2 * u + j]))
+            cell = kept + written
+            new[i, j] = np.float32(cell)
+            h[i, j] = np.float32(sigmoid(np.float64(a[3 * u + j])) * tanh(cell))
+    return h, new
+
+
+@compiled(nogil=True)
+def qrnn(gates, c):
+    """One step of a quasi-recurrent layer, all (n, ·) float32: the new h and c (n, u).
+
+    gates (n, 3u) = W [x_t; x_{t−1}] + b, parts z, f, o; c (n, u)
+    """
+    n, u = c.shape
+    h, new = np.empty((n, u), np.float32), np.empty((n, u), np.float32)
+    for i in range(n):
+        a = gates[i]
+        for j in range(u):
+            f = sigmoid(np.float64(a[u + j]) + 1.0)
+            cell = f * np.float64(c[i, j]) + (1.0 - f) * tanh(np.float64(a[j]))
+            new[i, j] = np.float32(cell)
+            h[i, j] = np.float32(sigmoid(np.float64(a[2 * u + j])) * cell)
+    return h, new
+
+
+@compiled(nogil=True)
+def squash(x):
+    """tanh of each number: (n, d) float32 -> same."""
+    n, d = x.shape
+    y = np.empty((n, d), np.float32)
+    for i in range(n):
+        for j in range(d):
+            y[i, j] = np.float32(tanh(np.float64(x[i, j])))
+    return y
+
+
+@compiled(nogil=True)
+def deviation(logvar, least):
+    """σ from log σ², (k,) float64: σ² = 1 / (e^-logvar + least), where `least` is 0 or bounds σ."""
+    k = len(logvar)
+    sigma = np.empty(k)
+    for j in range(k):
+        sigma[j] = math.sqrt(1.0 / (exp(-logvar[j]) + least))
+    return sigma
+
+
+@compiled(nogil=True)
+def least_precision(rate):
+    """1/s² > 1 at which KL(N(0, s²) ‖ N(0, 1)) = ½ (s² − ln s² − 1) is `rate` nats."""
+    low, high = 0.0, 60.0  # of −ln s²
+    for _ in range(100):
+        u = (low + high) / 2
+        if 0.5 * (exp(-u) + u - 1.0) < rate:
+            low = u
+        else:
+            high = u
+    return exp(low)
+
+
+@compiled(nogil=True)
 def attend(q, keys, values, t):
     """softmax(q kᵀ / √d) v over places 0..t, heads joined: (n, heads · d) float32.
 

@@ -8,8 +8,12 @@ together usually cost more than the words alone would with a good language model
 exactly says more than the sentence needs. `BitsBack` gets that surplus back.
 
 A blob is a header, one stack (constriction's) and a checksum over both. Lossless decoding needs
-the model's outputs to the last bit: see `aelib.codec.conditional` for when they agree; a checksum
-over the text refuses the rest.
+the decoder's logits to the last bit, and every decoding the ranges that `fit` found. With a
+"recurrent" or "lstm" decoder the first are the same on every machine, backend and number of
+threads; with such an encoder (of any kind but "quantised") so are the second, when `fit` gets the
+same texts. Other networks are run by Keras: decode where you encoded (see
+`aelib.codec.conditional`). What does not agree is refused: by `ident`, or by a checksum over the
+text.
 """
 
 import struct
@@ -40,7 +44,7 @@ class SentenceCodec:
     """Codes lists of sentences through the latents of a `TextAutoencoder`.
 
     bits   of each latent dimension (1 to 16); `fit` takes ranges and frequencies from texts, which
-           are part of the codec as the weights are: `ident` names both.
+           are part of the codec as the weights are: `ident` names both. Train the model before.
     """
 
     def __init__(self, model: TextAutoencoder, bits: int = 4) -> None:
@@ -50,7 +54,8 @@ class SentenceCodec:
 
     def fit(self, texts: Sequence[str]) -> "SentenceCodec":
         """Learn the ranges of the latents and how often each cell occurs."""
-        self.quantiser.fit(self.model.encode(texts))
+        self.words = Words(self.model)  # the weights as they are now
+        self.quantiser.fit(self.words.code(list(texts)))
         q = self.quantiser
         digest = sha256(self.model.tokenizer.to_json().encode())  # type: ignore[union-attr]
         arrays = [q.low, q.step, q.frequencies, *map(ops.convert_to_numpy, self.model.weights)]
@@ -64,7 +69,7 @@ class SentenceCodec:
         self._fitted()
         texts = list(texts)
         stack = Stack()
-        cells = self.quantiser.quantise(self.model.encode(texts)) if texts else np.zeros((0, 1))
+        cells = self.quantiser.quantise(self.words.code(texts)) if texts else np.zeros((0, 1))
         for text, row in zip(reversed(texts), reversed(cells), strict=True):
             if lossless:
                 self._push(stack, text, self._middle(row))

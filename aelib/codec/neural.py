@@ -15,7 +15,7 @@ one is full, its second half is read again as the first half of the next. Recurr
 """
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -29,7 +29,8 @@ from aelib.codec import exact
 from aelib.codec.container import BLOCK
 from aelib.codec.errors import Corrupt
 from aelib.errors import AelibError, BadInput
-from aelib.text import BOS, Tokenizer
+from aelib.models.qrnn import FACTOR
+from aelib.text import BOS, PAD, Tokenizer
 
 LANES, LANE_TOKENS = 16, 4096  # at most so many lanes, each at least so long
 TEXT, BYTES = 0, 1  # a payload's first byte: the bytes were UTF-8, or each byte is a character
@@ -138,12 +139,65 @@ class Transformer:
         return exact.rms_norm(x, self.gamma)
 
 
+@dataclass
+class QuasiRecurrent:
+    """`QuasiRecurrentCore`, with the hashed n-grams of 2..ngrams tokens beside each token.
+
+    Each layer is γ, kernel (2 · inputs, 3 · width) and bias; grams (rows, size) is the hash table.
+    """
+
+    table: np.ndarray
+    grams: np.ndarray
+    layers: list[list[np.ndarray]]
+    gamma: np.ndarray
+    ngrams: int
+    window: int = 0
+
+    @classmethod
+    def of(cls, model: Any) -> "QuasiRecurrent":
+        core, n = model.core, model.ngrams
+        layers = [
+            [weights(w) for w in (norm.gamma, gates.kernel, gates.bias)]
+            for norm, gates in zip(core.norms, core.gates, strict=False)
+        ]
+        grams = weights(model.hashed.embeddings) if n else np.zeros((1, 0), np.float32)
+        return cls(weights(model.table.embeddings), grams, layers, weights(core.norms[-1].gamma), n)
+
+    def start(self, lanes: int) -> State:
+        return {
+            "recent": np.full((lanes, max(0, self.ngrams - 1)), PAD, np.int64),
+            "c": [np.zeros((lanes, len(b) // 3), np.float32) for _, _, b in self.layers],
+            "before": [np.zeros((lanes, len(g)), np.float32) for g, _, _ in self.layers],
+        }
+
+    def inputs(self, ids: np.ndarray, state: State) -> np.ndarray:
+        """Vectors of the tokens (lanes,) and of the n-grams they end: (lanes, inputs)."""
+        key, parts, recent = ids.astype(np.int64), [self.table[ids]], state["recent"]
+        for n in range(2, self.ngrams + 1):  # as `ngram_rows`
+            key = (key * FACTOR + recent[:, 1 - n] + n) % len(self.grams)
+            parts.append(self.grams[key])
+        state["recent"] = np.concatenate([recent, ids[:, None]], axis=1)[:, 1:]
+        return np.concatenate(parts, axis=1)
+
+    def read(self, ids: np.ndarray, state: State) -> np.ndarray:
+        x = self.inputs(ids, state)
+        for i, (gamma, kernel, bias) in enumerate(self.layers):
+            a = exact.rms_norm(x, gamma)
+            both = np.concatenate([a, state["before"][i]], axis=1)
+            h, state["c"][i] = exact.qrnn(exact.product(both, kernel) + bias, state["c"][i])
+            state["before"][i] = a
+            x = x + h if i else h
+        return exact.rms_norm(x, self.gamma)
+
+
 def weights(variable: Any) -> np.ndarray:
     """A Keras variable (or an array) as `exact` wants it."""
     return exact.weights(ops.convert_to_numpy(variable))
 
 
-NETWORKS: dict[str, Any] = {"recurrent": Recurrent, "transformer": Transformer}
+NETWORKS: dict[str, Any] = {
+    "recurrent": Recurrent, "transformer": Transformer, "qrnn": QuasiRecurrent,
+}  # fmt: skip
 
 
 class Lanes:
@@ -268,7 +322,9 @@ def decode_ids(network: Network, data: bytes, count: int, lanes: int = 1) -> np.
 def identify(model: Any) -> bytes:
     """Eight bytes of SHA-256 over the network's shape, the tokenizer and all weights."""
     digest = sha256(model.tokenizer.to_json().encode())
-    digest.update(repr([model.options[k] for k in ("network", "heads", "context")]).encode())
+    shape = ["network", "heads", "context"]
+    shape += ["depth", "ngrams"] if model.options["network"] == "qrnn" else []
+    digest.update(repr([model.options[k] for k in shape]).encode())
     for weight in model.weights:
         array = weights(weight)
         digest.update(repr(array.shape).encode() + array.astype("<f4").tobytes())
@@ -280,23 +336,37 @@ def identify(model: Any) -> bytes:
 # First digits of SHA-256 over the frequencies that each network, with weights drawn from a seed,
 # gives along GOLDEN_IDS.
 GOLDEN_IDS = np.arange(40, dtype=np.int32).reshape(20, 2) * 7 % 31
-GOLDEN = {"recurrent": "9d7363791bc16f36", "transformer": "bdc3b838f2b037d7"}
+GOLDEN = {
+    "recurrent": "9d7363791bc16f36",
+    "transformer": "bdc3b838f2b037d7",
+    "qrnn": "bf8a8615cc015fcc",
+}
 
 
-def golden_networks() -> dict[str, Network]:
-    """A small network of each kind; its weights are multiples of 2^-23, the same everywhere."""
-    bits = np.random.PCG64(0)
+def drawn(seed: int) -> Callable[..., np.ndarray]:
+    """draw(*shape) gives weights in [-1, 1), multiples of 2^-23: the same everywhere."""
+    bits = np.random.PCG64(seed)
 
     def draw(*shape: int) -> np.ndarray:
         raw = bits.random_raw(int(np.prod(shape))) >> np.uint64(40)
         return (raw.astype(np.float32) / np.float32(1 << 23) - np.float32(1)).reshape(shape)
 
+    return draw
+
+
+def golden_networks() -> dict[str, Network]:
+    """A small network of each kind."""
+    draw = drawn(0)
     blocks = [[draw(8), draw(8, 24), draw(8, 8), draw(8), draw(8, 32), draw(32, 8)] for _ in "12"]
     grus = [[draw(8, 24), draw(8, 24), draw(2, 24)] for _ in "12"]
     return {
         "recurrent": Recurrent(draw(31, 8), grus),
         "transformer": Transformer(draw(31, 8), blocks, draw(8), heads=2, window=8),
-    }
+        "qrnn": QuasiRecurrent(
+            draw(31, 8), draw(53, 4), [[draw(n), draw(2 * n, 24), draw(24)] for n in (16, 8)],
+            draw(8), ngrams=3,
+        ),
+    }  # fmt: skip
 
 
 def fingerprint(network: Network) -> str:
