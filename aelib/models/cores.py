@@ -155,16 +155,40 @@ class TransformerCore(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="aelib")
+class ReadsWords(keras.initializers.GlorotUniform):
+    """Glorot's numbers; the first `rows` rows, which read word vectors, divided by their deviation.
+
+    The vectors start small (`deviation`), since they are the output's weights, too. A gate that
+    reads them with Glorot's weights hardly moves at first; so it starts as with vectors of one.
+    """
+
+    def __init__(self, rows: int, deviation: float, seed: int = 0):
+        super().__init__(seed)
+        self.rows, self.deviation = rows, deviation
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
+        kernel = super().__call__(shape, dtype)  # (inputs, gates)
+        words = ops.expand_dims(ops.arange(shape[0]) < self.rows, 1)
+        return ops.where(words, kernel / self.deviation, kernel)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rows": self.rows, "deviation": self.deviation}
+
+
+@keras.saving.register_keras_serializable(package="aelib")
 class RecurrentCore(layers.Layer):
-    """A stack of gated recurrent units (Cho et al., 2014); its state is one vector a layer."""
+    """A stack of gated recurrent units (Cho et al., 2014); its state is one vector a layer.
+
+    deviation   of the word vectors when training begins, see `ReadsWords`
+    """
 
     def __init__(self, width: int = 256, depth: int = 1, dropout: float = 0.0, seed: int = 0,
-                 **kwargs: Any):  # fmt: skip
+                 deviation: float = 1.0, **kwargs: Any):  # fmt: skip
         super().__init__(**kwargs)
         self.width, self.depth = width, depth
         self.grus = [
             layers.GRU(width, return_sequences=True, seed=seed + i,
-                       kernel_initializer=keras.initializers.GlorotUniform(seed + i),
+                       kernel_initializer=ReadsWords(width, 1.0 if i else deviation, seed + i),
                        recurrent_initializer=keras.initializers.Orthogonal(seed=seed + i))
             for i in range(depth)
         ]  # fmt: skip

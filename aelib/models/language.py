@@ -21,6 +21,7 @@ from aelib.text.files import Source, is_file_like
 Tensor = Any
 NETWORKS = ("transformer", "recurrent", "qrnn")
 NGRAM_WIDTH = 32
+SMALL = 0.02  # standard deviation of token vectors when training begins
 
 
 class Windows(keras.utils.PyDataset):
@@ -106,7 +107,7 @@ class LanguageModel(StoredModel):
     def _set_up(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         o = self.options
-        small = keras.initializers.RandomNormal(0.02, seed=self.seed)
+        small = keras.initializers.RandomNormal(SMALL, seed=self.seed)
         self.table = layers.Embedding(tokenizer.size, self.width, embeddings_initializer=small)
         if o["network"] == "transformer":
             self.core: Any = TransformerCore(
@@ -115,7 +116,7 @@ class LanguageModel(StoredModel):
         elif o["network"] == "qrnn":
             self.core = QuasiRecurrentCore(self.width, o["depth"], o["dropout"], self.seed)
         else:
-            self.core = RecurrentCore(self.width, o["depth"], o["dropout"], self.seed)
+            self.core = RecurrentCore(self.width, o["depth"], o["dropout"], self.seed, SMALL)
         self.table.build((None, None))
         inputs = self.width
         if self.ngrams:

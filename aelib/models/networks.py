@@ -8,13 +8,14 @@ from keras import layers, ops
 from aelib.errors import BadInput, UnknownName
 from aelib.generate import Sampler, generate
 from aelib.models.binding import BindingDecoder, BindingEncoder, Codebook
-from aelib.models.cores import Block, RecurrentCore, RMSNorm, TransformerCore
+from aelib.models.cores import Block, ReadsWords, RecurrentCore, RMSNorm, TransformerCore
 from aelib.models.sampling import Candidates, sampled_nll, token_nll
 from aelib.models.textcores import ConvCore, LSTMCore
 from aelib.text import BOS, EOS, PAD
 
 Tensor = Any
 RECURRENT = {"recurrent": 1, "lstm": 2}  # vectors in the state
+SMALL = 0.05  # standard deviation of word vectors when training begins
 DECODERS = ("binding", "recurrent", "lstm", "transformer", "convolutional")
 ENCODERS = (*DECODERS, "none")
 
@@ -75,11 +76,13 @@ class SequenceEncoder(layers.Layer):
         self.table = layers.Embedding(
             vocabulary,
             width,
-            embeddings_initializer=keras.initializers.RandomNormal(0.05, seed=seed),
+            embeddings_initializer=keras.initializers.RandomNormal(SMALL, seed=seed),
         )
         if network in RECURRENT:
             cell = layers.GRU if network == "recurrent" else layers.LSTM
-            self.layers_ = [cell(width, seed=seed)]
+            self.layers_ = [
+                cell(width, seed=seed, kernel_initializer=ReadsWords(width, SMALL, seed))
+            ]
         elif network == "convolutional":
             self.layers_ = [ConvCore(width, depth + 1, causal=False, seed=seed)]
         else:
@@ -138,7 +141,7 @@ class SequenceDecoder(layers.Layer):
         self.candidates = Candidates(vocabulary, candidates, seed)
         self.sampled = vocabulary > 3 * candidates
         self.generator = keras.random.SeedGenerator(seed)
-        small = keras.initializers.RandomNormal(0.05, seed=seed)
+        small = keras.initializers.RandomNormal(SMALL, seed=seed)
         self.table = layers.Embedding(vocabulary, width, embeddings_initializer=small)
         glorot = keras.initializers.GlorotUniform
         self.from_z = layers.Dense(
@@ -152,9 +155,9 @@ class SequenceDecoder(layers.Layer):
 
     def _core(self, depth: int, heads: int, seed: int) -> Any:
         if self.network == "recurrent":
-            return RecurrentCore(self.width, seed=seed)
+            return RecurrentCore(self.width, seed=seed, deviation=SMALL)
         if self.network == "lstm":
-            return LSTMCore(self.width, seed=seed)
+            return LSTMCore(self.width, seed=seed, deviation=SMALL)
         if self.network == "convolutional":
             return ConvCore(self.width, depth + 1, seed=seed)
         return TransformerCore(self.width, depth, heads, context=self.length, seed=seed)

@@ -5,19 +5,24 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from aelib.models.cores import ReadsWords
+
 Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="aelib")
 class LSTMCore(layers.Layer):
-    """Long short-term memory (Hochreiter and Schmidhuber, 1997); its state is h and c."""
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997); its state is h and c.
 
-    def __init__(self, width: int = 256, seed: int = 0, **kwargs: Any):
+    deviation   of the word vectors when training begins, see `ReadsWords`
+    """
+
+    def __init__(self, width: int = 256, seed: int = 0, deviation: float = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.width = width
         self.lstm = layers.LSTM(
             width, return_sequences=True, seed=seed,
-            kernel_initializer=keras.initializers.GlorotUniform(seed),
+            kernel_initializer=ReadsWords(width, deviation, seed),
             recurrent_initializer=keras.initializers.Orthogonal(seed=seed + 1),
         )  # fmt: skip
 
