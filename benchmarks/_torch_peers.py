@@ -146,8 +146,12 @@ class SentenceVAE(nn.Module):
 
 
 def step_of(model: nn.Module, loss: Any, rate: float = 1e-3) -> Any:
-    """A function that takes one optimiser step on a batch of ids (NumPy)."""
+    """A function that takes one optimiser step on a batch of ids (NumPy); `.rate` sets the rate."""
     optimiser = torch.optim.AdamW(model.parameters(), rate)
+
+    def set_rate(value: float) -> None:
+        for group in optimiser.param_groups:
+            group["lr"] = value
 
     def step(*batch: np.ndarray) -> float:
         optimiser.zero_grad(set_to_none=True)
@@ -157,4 +161,5 @@ def step_of(model: nn.Module, loss: Any, rate: float = 1e-3) -> Any:
         optimiser.step()
         return value.detach().item()
 
+    step.rate = set_rate  # type: ignore[attr-defined]
     return step

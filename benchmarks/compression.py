@@ -1,13 +1,15 @@
 """The lossless codec beside other compressors. Every figure is from bytes decoded and compared.
 
-files       whole files: those given, the pydoc topics, and unread books and years of the corpora;
-            aelib with an empty start and primed, payload alone and with the snapshot's bytes
+files       whole files: those given, the pydoc topics (as Python ships them, repeats and all), and
+            unread books and years of the corpora; aelib with an empty start and primed, payload
+            alone and with the snapshot's bytes
 prefix      the corpora's unread parts after the training part: PPMd, and aelib with an empty start
             and primed, each having read the same (what both texts take less what the first does)
 messages    pieces of 1,000 and 100 bytes of the first file, each by itself, line ends as LF for
-            all (the corpora have LF, and CR LF would cost PPMd most): aelib's frames, PPMd after a
-            megabyte of the corpora, or of the texts given with --prime (the snapshot has read
-            novels, too), zstd with a dictionary trained on it, brotli, zlib
+            all (the corpora have LF, and CR LF would cost PPMd most): aelib's frames, and what is
+            in them beside tag, check and length (PPMd has none of these); PPMd after a megabyte of
+            the corpora, or of the texts given with --prime (the snapshot has read novels, too),
+            zstd with a dictionary trained on it, brotli, zlib
 source      bits over the exactly known entropy of a Markov source
 damage      mutated and truncated files: how many were refused, and that none came back wrong
 
@@ -22,6 +24,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from pydoc_data.topics import topics
 from typing import Any
 
 import brotli
@@ -102,6 +105,10 @@ def message_coders(prime: bytes) -> Iterator[tuple[str, Callable[[bytes], int]]]
     for level in LEVELS:
         coder = codec.Messenger(level)
         yield f"aelib {level} frame", lambda m, c=coder: checked(m, c.encode(m), c.decode)
+        yield (
+            f"aelib {level} payload",
+            lambda m, c=coder: checked(m, c.encode(m), c.decode) - (4 if len(m) < 128 else 5),
+        )
     for order in (4, 6):
         encode, decode = peers.ppmd_encoder(pyppmd, order), peers.ppmd_decoder(pyppmd, order)
         alone = len(encode(prime))
@@ -193,9 +200,7 @@ def mutate(blob: bytes, random: np.random.Generator, how: int) -> bytes:
 def texts(options: Any) -> dict[str, bytes]:
     """The files given, and the shipped corpora's unread parts."""
     found = {path.name: path.read_bytes() for path in options.files}
-    found["pydoc topics"] = "\n".join(
-        aelib.data.load("pydoc").text(s) for s in ("train", "validation", "test")
-    ).encode()
+    found["pydoc topics"] = "\n".join(topics.values()).encode()
     for name in ("web", "sotu"):
         found[f"{name} test"] = aelib.data.load(name).text("test").encode()
     return {name: data[: options.most] for name, data in found.items()}

@@ -6,12 +6,20 @@ tiny Shakespeare: the last tenth is held out. The nanoGPT CPU recipe (4 layers, 
 64, batch 12, 2,000 iterations) with our transformer, and the quasi-recurrent network at
 `--seconds` CPU-seconds. King James Bible: whole books held out, the quasi-recurrent network with
 hashed n-grams at `--kjv-seconds`. Files are read as they are; scores are over raw characters.
+PyTorch beside both: the recipe as nanoGPT writes it, and a GRU of width 256 at the fast model's
+budget. These rows need `pip install torch==2.13.0` in the same environment, and are left out
+without it.
 """
 
 import io
 import time
 from pathlib import Path
 from typing import Any
+
+try:
+    import torch  # before TensorFlow: the other way round the process dies
+except ImportError:
+    torch = None
 
 import common
 import numpy as np
@@ -20,10 +28,11 @@ import pyppmd
 import aelib
 from aelib.errors import BadInput
 from aelib.measure import NGramModel
+from aelib.models.language import Windows
 
 GPT = {"width": 128, "depth": 4, "heads": 4, "context": 64}
 FAST = {"network": "qrnn", "width": 192, "depth": 2, "context": 128}
-JOBS = ("gpt", "fast", "kjv", "references")
+JOBS = ("gpt", "fast", "kjv", "torch", "references")
 
 
 def halves(path: Path | None) -> tuple[str, str] | None:
@@ -66,6 +75,64 @@ def references(data: str, split: tuple[str, str]) -> list[dict[str, Any]]:
             for name, value in (("6-gram Kneser–Ney", bits), ("PPMd o12", ppmd))]  # fmt: skip
 
 
+def torch_rows(split: tuple[str, str], options: Any) -> list[dict[str, Any]]:
+    """nanoGPT's model for as many steps as ours, and a GRU for as many CPU seconds."""
+    if torch is None:
+        print("PyTorch is not installed here: its rows are left out")
+        return []
+    import _torch_peers as peers
+
+    tokenizer = aelib.text.Tokenizer.train([split[0]], "char")
+    streams = [np.array(tokenizer.ids([text])[0], np.int32) for text in split]
+    torch.manual_seed(0)
+    gpt, gru = peers.GPT(tokenizer.size, **GPT), peers.Recurrent(tokenizer.size, 256)
+    torch.nn.init.normal_(gpt.table.weight, std=0.02)  # nanoGPT's, shared with the output
+    torch.nn.init.normal_(gru.table.weight, std=0.02)
+    return [
+        torch_row("GPT, nanoGPT's CPU recipe, PyTorch", gpt, streams, GPT["context"], 12, 1e-3,
+                  steps=options.iterations),
+        torch_row("GRU, PyTorch", gru, streams, FAST["context"], 16, 5e-3,
+                  seconds=options.seconds),
+    ]  # fmt: skip
+
+
+def torch_row(
+    name: str, model: Any, streams: list[np.ndarray], context: int, batch: int, rate: float,
+    steps: int | None = None, seconds: float = 0.0,
+) -> dict[str, Any]:  # fmt: skip
+    """Train by AdamW with the rate falling to a twentieth as ours does, then score."""
+    import _torch_peers as peers
+    from torch.nn import functional as F
+
+    step = peers.step_of(model, lambda a, b: F.cross_entropy(model(a).flatten(0, 1), b.flatten()),
+                         rate)  # fmt: skip
+    windows, done, started = Windows(streams[0], context, batch, 10**9), 0, time.process_time()
+    while (share := done / steps if steps else (time.process_time() - started) / seconds) < 1:
+        fall = 0.05 + 0.95 * min(1.0, 2 * (1 - share))
+        step.rate(rate * min(1.0, (done + 1) / 50) * fall)
+        step(*windows[done])
+        done += 1
+    used = time.process_time() - started
+    nats = torch_nats(model, streams[1], context)
+    return {"data": "tiny Shakespeare", "model": name, "context": context, "batch_size": batch,
+            "learning_rate": rate, "fit_cpu_s": round(used, 1), "steps_made": done,
+            "parameters": sum(p.numel() for p in model.parameters()), "nats_per_character": nats,
+            "bits_per_character": nats / np.log(2), "characters": len(streams[1])}  # fmt: skip
+
+
+def torch_nats(model: Any, stream: np.ndarray, context: int) -> float:
+    """Nats a token, each with at least half a context before it, as `LanguageModel.score` does."""
+    from torch.nn import functional as F
+
+    half, total = context // 2, 0.0
+    with torch.no_grad():
+        for start in range(0, len(stream) - 1 - half, half):
+            row = torch.from_numpy(stream[start : start + context + 1].astype(np.int64))
+            nll = F.cross_entropy(model(row[None, :-1])[0], row[1:], reduction="none")
+            total += float(nll[half if start else 0 :].sum())
+    return total / (len(stream) - 1)
+
+
 def options_of(parser: Any) -> None:
     parser.add_argument("--shakespeare", type=Path, help="tiny Shakespeare, or any text file")
     parser.add_argument("--seconds", type=float, default=120.0, help="CPU-seconds, fast model")
@@ -89,6 +156,8 @@ def rows_of(options: Any) -> list[dict[str, Any]]:
     if "kjv" in options.jobs and bible:
         fit = {**fit, "seconds": options.kjv_seconds}
         rows.append(trained("QRNN, hashed n-grams", "KJV", bible, {**FAST, "ngrams": 8}, fit))
+    if "torch" in options.jobs and play:
+        rows += torch_rows(play, options)
     if "references" in options.jobs:
         rows += [row for data, split in corpora.items() if split for row in references(data, split)]
     return rows

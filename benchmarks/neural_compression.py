@@ -35,6 +35,7 @@ Row = dict[str, Any]
 MODELS: dict[str, dict[str, Any]] = {
     "transformer 4x128": {"width": 128, "depth": 4, "network": "transformer"},
     "recurrent 256": {"width": 256, "depth": 1, "network": "recurrent"},
+    "qrnn 2x192": {"width": 192, "depth": 2, "network": "qrnn", "ngrams": 4},
 }
 AUTOENCODERS: dict[str, dict[str, Any]] = {
     "binding 64": {"latent_dim": 64, "encoder": "binding", "decoder": "binding"},
@@ -251,13 +252,13 @@ def options_of(parser: Any) -> None:
 
 def main() -> None:
     options = common.arguments(__doc__, options_of)
-    options.steps = {"transformer": 1300, "recurrent": 1300}
+    options.steps = {"transformer": 1300, "recurrent": 1300, "qrnn": 1300}
     options.epochs = {"binding": 6, "recurrent": 4, "digits": 150}
     options.autoencoders = list(AUTOENCODERS)
     web = aelib.data.load("web")
     train, text = "\n".join(web.train) + "\n", "\n".join(web.test)
     if options.quick:
-        options.steps, options.characters = {"transformer": 60, "recurrent": 60}, 10_000
+        options.steps, options.characters = dict.fromkeys(options.steps, 60), 10_000
         options.epochs, options.autoencoders = {"binding": 1, "digits": 20}, ["binding 64"]
         options.sentences, options.n, train = 2000, 30, train[:200_000]
     parts = {

@@ -1,7 +1,8 @@
 """How many held-out sentences come back letter for letter, at one latent width and CPU budget.
 
 World English Bible, sentences of 4–16 words, whole books held out, free-running greedy decoding.
-Rows: the position-bound autoencoder before any training, and after the budget; recurrent and
+Rows: the position-bound autoencoder before any training, and after the budget; the same with a
+quantised latent (FSQ, eight values a dimension) and with an adversary (AAE); recurrent and
 transformer networks at the same width and budget, and at `--long` seconds. Three seeds.
 
     python benchmarks/reconstruction.py            python benchmarks/reconstruction.py --quick
@@ -17,6 +18,8 @@ import aelib
 
 NETWORKS = {
     "position-bound": {"encoder": "binding", "decoder": "binding"},
+    "position-bound, quantised": {"kind": "quantised"},
+    "position-bound, adversarial": {"kind": "adversarial"},
     "recurrent": {"encoder": "recurrent", "decoder": "recurrent"},
     "transformer": {"encoder": "transformer", "decoder": "transformer"},
 }
@@ -58,9 +61,10 @@ def main() -> None:
     for seed in range(options.seeds):
         for width in options.latent_dim:
             for network in options.networks:
-                bound = network == "position-bound"
-                budgets = [0.0, options.seconds] if bound else [options.seconds]
-                budgets += [options.long] if options.long and not bound else []
+                budgets = [0.0] if network == "position-bound" else []
+                budgets += [options.seconds]
+                if options.long and not network.startswith("position-bound"):
+                    budgets += [options.long]
                 for seconds in budgets:
                     rows.append(run(network, width, seconds, seed, data, options.n))
                     print(rows[-1], flush=True)

@@ -6,7 +6,8 @@ PyTorch's rows need `pip install torch==2.13.0` in the same environment and are 
 Contenders take turns on one core; times are medians of CPU seconds, compilation apart. `ratio` is
 a contender's time over ours: above 1 we are faster. `peak` is the share of the machine's measured
 float32 matrix product. Generation: characters from the GPT of nanoGPT's CPU recipe and from a GRU.
-Training: one step of it. vae and ae: CPU seconds until the held-out −ELBO (nats a sentence)
+Training: one step of it. step: one step of the sentence VAE, with the whole softmax on every side,
+and with our sampled one. vae and ae: CPU seconds until the held-out −ELBO (nats a sentence)
 or the share of tokens given back (greedy) is as good as PyTorch's after `--budget` CPU seconds.
 """
 
@@ -82,8 +83,13 @@ def window_predict(model: aelib.LanguageModel, batch: int, length: int) -> Calla
     return run
 
 
+def with_peak(rows: list[Row], gigaflops: float, best: float) -> list[Row]:
+    """Adds the share of the matrix product's peak that `gigaflops` a unit come to."""
+    return [{**row, "peak": gigaflops / (row["ms"] / 1e3) / best} for row in rows]
+
+
 def generation(text: str, quick: bool) -> list[Row]:
-    rows, length = [], 63
+    rows, length, best = [], 63, peak()
     for name, options in (("GPT", GPT), ("GRU", GRU)):
         model = aelib.LanguageModel(tokens="char", **options)
         model.fit(io.StringIO(text), steps=10, verbose=0)
@@ -95,7 +101,8 @@ def generation(text: str, quick: bool) -> list[Row]:
                     "Keras predict": (window_predict(model, batch, few), few * batch)}  # fmt: skip
             if TORCH:
                 runs |= torch_generation(name, vocabulary, batch, length)
-            rows += turns(f"generate, {name}, batch {batch}, a character", runs, 1 if quick else 7)
+            found = turns(f"generate, {name}, batch {batch}, a character", runs, 1 if quick else 7)
+            rows += with_peak(found, 2e-9 * model.count_params(), best)
     return rows
 
 
@@ -145,9 +152,8 @@ def training(text: str, quick: bool) -> list[Row]:
     if TORCH:
         runs |= torch_training(ours.tokenizer.size, x, y, steps)
     found = turns("train, nanoGPT's CPU recipe, a step", runs, 1 if quick else 5)
-    best = peak()
     work = 6e-9 * plain.count_params() * BATCH * GPT["context"]  # GFLOP a step, forth and back
-    return [{**row, "peak": work / (row["ms"] / 1e3) / best} for row in found]
+    return with_peak(found, work, peak())
 
 
 def torch_training(vocabulary: int, x: np.ndarray, y: np.ndarray, steps: int) -> dict[str, Any]:
@@ -168,6 +174,69 @@ def torch_training(vocabulary: int, x: np.ndarray, y: np.ndarray, steps: int) ->
         print(f"torch.compile does not work here ({type(error).__name__}): its row is left out")
         return found
     return found | {"PyTorch, compiled": (compiled, steps)}
+
+
+# ------------------------------------------------------------------------ the sentence VAE's step
+
+
+class PlainLatent(layers.Layer):
+    """μ and log σ² (batch, 2k) -> z (batch, k); adds the KL to the loss."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.generator = keras.random.SeedGenerator(0)
+
+    def call(self, h: Any) -> Any:
+        mean, logvar = ops.split(h, 2, axis=-1)
+        kl = 0.5 * (ops.square(mean) + ops.exp(logvar) - 1 - logvar)
+        self.add_loss(ops.mean(ops.sum(kl, axis=-1)))
+        noise = keras.random.normal(ops.shape(mean), seed=self.generator)
+        return mean + ops.exp(0.5 * logvar) * noise
+
+
+def plain_vae(vocabulary: int) -> keras.Model:
+    """Bowman et al.'s model from Keras's own layers: (ids, ids moved by one) -> logits."""
+    ids, before = (keras.Input((None,), dtype="int32") for _ in range(2))
+    table = layers.Embedding(vocabulary, WIDTH, mask_zero=True)
+    z = PlainLatent()(layers.Dense(2 * LATENT)(layers.GRU(WIDTH)(table(ids))))
+    words = layers.Embedding(vocabulary, WIDTH)(before)
+    each = layers.Lambda(lambda pair: ops.repeat(pair[0][:, None], ops.shape(pair[1])[1], axis=1))
+    x = layers.Concatenate()([words, each([z, before])])
+    first = layers.Dense(WIDTH, "tanh")(z)
+    h = layers.GRU(WIDTH, return_sequences=True)(x, initial_state=first)
+    return keras.Model([ids, before], layers.Dense(vocabulary)(h))
+
+
+def vae_step(quick: bool) -> list[Row]:
+    train, _ = sentences()
+    tokenizer = aelib.text.Tokenizer.train(train, "word", 8000)
+    ids = tokenizer.encode(train, LENGTH)
+    ids = ids[(ids != 0).sum(1) > 16][: 64 * (4 if quick else 40)]  # 17 to 32 tokens
+    before = np.pad(ids[:, :-1], ((0, 0), (1, 0)), constant_values=1)
+    runs = {}
+    for name, candidates in (("aelib, whole softmax", 8000), ("aelib, sampled softmax", 512)):
+        model = aelib.TextAutoencoder(LATENT, "recurrent", "recurrent", kind="variational",
+                                      width=WIDTH, length=LENGTH, candidates=candidates,
+                                      tokenizer=tokenizer.to_json())  # fmt: skip
+        model.decoder.adapt(ids)
+        model.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0))
+        runs[name] = lambda m=model: keras.Model.fit(m, ids, batch_size=64, verbose=0)
+    plain = plain_vae(tokenizer.size)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)
+    plain.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0), loss)
+    runs["Keras fit"] = lambda: plain.fit([ids, before], ids, batch_size=64, verbose=0)
+    if TORCH:
+        import _torch_peers as peers
+
+        other = peers.SentenceVAE(tokenizer.size, LATENT, WIDTH)
+        step = peers.step_of(other, lambda b: sum(v.mean() for v in other.losses(b)))
+        runs["PyTorch"] = lambda: [step(ids[i : i + 64]) for i in range(0, len(ids), 64)]
+    steps = -(-len(ids) // 64)
+    found = turns("step, sentence VAE, batch 64", {n: (r, steps) for n, r in runs.items()},
+                  1 if quick else 5)  # fmt: skip
+    tables = 2 * tokenizer.size * WIDTH  # looked up, not multiplied
+    work = 6e-9 * (plain.count_params() - tables) * 64 * LENGTH
+    return with_peak(found, work, peak())
 
 
 # ------------------------------------------------------- as good as PyTorch after its budget
@@ -236,7 +305,7 @@ def same_quality(variational: bool, budget: float, budgets: Iterable[float]) -> 
 
 
 def options_of(parser: Any) -> None:
-    parser.add_argument("--parts", nargs="+", default=["generate", "train", "vae", "ae"])
+    parser.add_argument("--parts", nargs="+", default=["generate", "train", "step", "vae", "ae"])
     parser.add_argument("--budget", type=float, default=120.0, help="PyTorch's CPU seconds")
 
 
@@ -252,6 +321,8 @@ def main() -> None:
         rows += generation(text, options.quick)
     if "train" in options.parts:
         rows += training(text, options.quick)
+    if "step" in options.parts:
+        rows += vae_step(options.quick)
     if not TORCH:
         print("PyTorch is not installed here: its rows, and the parts vae and ae, are left out")
     for part in ("vae", "ae"):
