@@ -21,7 +21,7 @@ def hash2(a, b):
 
 @njit(inline="always")
 def find_bucket(table, base, mask, h):
-    """The bucket of hash h: its own, a neighbour's place, or the less used of both, emptied."""
+    """The bucket of hash h: its own, one of two neighbours, or the least used of them, emptied."""
     check = (h >> 24) + 1
     a = base + ((h & mask) << 4)
     if np.int64(table[a]) == check:
@@ -29,8 +29,13 @@ def find_bucket(table, base, mask, h):
     b = base + (((h & mask) ^ 1) << 4)
     if np.int64(table[b]) == check:
         return b
+    c = base + (((h & mask) ^ 2) << 4)
+    if np.int64(table[c]) == check:
+        return c
     if ((np.int64(table[b + 1]) >> 8) & 63) < ((np.int64(table[a + 1]) >> 8) & 63):
         a = b
+    if ((np.int64(table[c + 1]) >> 8) & 63) < ((np.int64(table[a + 1]) >> 8) & 63):
+        a = c
     for i in range(1, 16):
         table[a + i] = 0
     table[a] = np.uint32(check)

@@ -104,12 +104,11 @@ class Reference:
 
     def find_bucket(self, base: int, mask: int, h: int) -> int:
         table, check = self.m.table, (h >> 24) + 1
-        places = [base + ((h & mask) << 4), base + (((h & mask) ^ 1) << 4)]
+        places = [base + (((h & mask) ^ i) << 4) for i in range(3)]
         for at in places:
             if table[at] == check:
                 return at
-        used = [(int(table[at + 1]) >> 8) & 63 for at in places]
-        at = places[1] if used[1] < used[0] else places[0]
+        at = min(places, key=lambda at: (int(table[at + 1]) >> 8) & 63)
         table[at : at + 16] = 0
         table[at] = check
         return at
