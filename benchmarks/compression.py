@@ -50,7 +50,7 @@ def per_character(size: float, data: bytes) -> float:
 
 
 def whole_file(name: str, data: bytes) -> Iterator[Row]:
-    """One row for each compressor; zpaq's times are wall time, the others' CPU time."""
+    """One row for each compressor; times are CPU time."""
     snapshot = levels.shipped().size
     for result in all_results(data):
         extra = snapshot if result.name.endswith(" primed") else 0

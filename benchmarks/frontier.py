@@ -5,6 +5,7 @@ speed      from two contexts to twenty-one, with an empty start; the three level
 snapshots  bits with snapshots of other sizes: `scripts/train_codec.py --threshold N --out FILE`
 segments   a few megabytes in segments of 16 MiB, 1 MiB and 256 KiB, by one thread and by two:
            seconds on the wall
+start      the commands on a message of a hundred bytes, each in a process of its own
 memory     `aelib compress` and `decompress` of a file of --megabytes (the corpora, over and over):
            the most memory that each process held, with the libraries that it loads
 
@@ -32,7 +33,7 @@ from aelib.codec.levels import DEFAULT, FAST, MAX, Level, Snapshot
 from aelib.codec.predictor import Model
 
 Row = dict[str, Any]
-PARTS = ("speed", "snapshots", "segments", "memory")
+PARTS = ("speed", "snapshots", "segments", "start", "memory")
 STEPS = (
     replace(FAST, name="2 contexts", kinds=FAST.kinds[:2]),
     FAST,
@@ -126,26 +127,37 @@ def segments(megabytes: float) -> Iterator[Row]:
                 break  # a single segment cannot be shared out
 
 
-def peak_megabytes(*arguments: str) -> tuple[float, float]:
-    """(most MB held, seconds) of an `aelib` command in a process of its own."""
+def command(part: str, data: bytes, *arguments: str) -> Row:
+    """Memory and time of an `aelib` command in a process of its own."""
     began = time.perf_counter()
     pid = os.posix_spawn(sys.executable, [sys.executable, "-m", "aelib", *arguments], os.environ)
     _, status, usage = os.wait4(pid, 0)
     assert status == 0, f"aelib {arguments[0]} failed"
-    return usage.ru_maxrss * 1024 / 1e6, time.perf_counter() - began
+    return {"part": part, "command": arguments[0], "file_MB": len(data) / 1e6,
+            "most_MB": usage.ru_maxrss * 1024 / 1e6, "seconds": time.perf_counter() - began,
+            "cpu_s": usage.ru_utime + usage.ru_stime}  # fmt: skip
+
+
+def both_ways(part: str, data: bytes) -> Iterator[Row]:
+    """`aelib compress` and `decompress` of a file with this content."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain, packed, back = (Path(folder) / n for n in ("plain", "packed.aec", "back"))
+        plain.write_bytes(data)
+        for verb, source, target in (("compress", plain, packed), ("decompress", packed, back)):
+            yield command(part, data, verb, str(source), "--output", str(target))
+        assert back.read_bytes() == data
+
+
+def start() -> Iterator[Row]:
+    message = aelib.data.load("web").text("test").encode()[:100]
+    codec.compress(message)  # compiled code is on disk from here on
+    yield from both_ways("start", message)
 
 
 def memory(megabytes: float) -> Iterator[Row]:
     text = b"".join(aelib.data.load(n).text("train").encode() for n in ("web", "sotu", "pydoc"))
     size = int(megabytes * 1e6)
-    with tempfile.TemporaryDirectory() as folder:
-        plain, packed, back = (Path(folder) / n for n in ("plain", "packed.aec", "back"))
-        plain.write_bytes((text * (size // len(text) + 1))[:size])
-        for verb, source, target in (("compress", plain, packed), ("decompress", packed, back)):
-            most, seconds = peak_megabytes(verb, str(source), "--output", str(target))
-            yield {"part": "memory", "command": verb, "file_MB": megabytes, "most_MB": most,
-                   "kB_per_s": size / 1000 / seconds}  # fmt: skip
-        assert back.read_bytes() == plain.read_bytes()
+    yield from both_ways("memory", (text * (size // len(text) + 1))[:size])
 
 
 def rows_of(part: str, options: Any) -> Iterator[Row]:
@@ -155,6 +167,8 @@ def rows_of(part: str, options: Any) -> Iterator[Row]:
         yield from snapshots(texts(options), options.snapshots)
     elif part == "segments":
         yield from segments(0.5 if options.quick else 8)
+    elif part == "start":
+        yield from start()
     else:
         yield from memory(options.megabytes)
 
