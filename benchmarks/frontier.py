@@ -5,7 +5,7 @@ speed      from two contexts to twenty-one, with an empty start; the three level
 snapshots  bits with snapshots of other sizes: `scripts/train_codec.py --threshold N --out FILE`
 segments   a few megabytes in segments of 16 MiB, 1 MiB and 256 KiB, by one thread and by two:
            seconds on the wall
-start      the commands on a message of a hundred bytes, each in a process of its own
+start      from an empty process to a coded message of a hundred bytes: in Python, and the commands
 memory     `aelib compress` and `decompress` of a file of --megabytes (the corpora, over and over):
            the most memory that each process held, with the libraries that it loads
 
@@ -127,13 +127,13 @@ def segments(megabytes: float) -> Iterator[Row]:
                 break  # a single segment cannot be shared out
 
 
-def command(part: str, data: bytes, *arguments: str) -> Row:
-    """Memory and time of an `aelib` command in a process of its own."""
+def run(part: str, name: str, data: bytes, *arguments: str) -> Row:
+    """Memory and time of a Python process."""
     began = time.perf_counter()
-    pid = os.posix_spawn(sys.executable, [sys.executable, "-m", "aelib", *arguments], os.environ)
+    pid = os.posix_spawn(sys.executable, [sys.executable, *arguments], os.environ)
     _, status, usage = os.wait4(pid, 0)
-    assert status == 0, f"aelib {arguments[0]} failed"
-    return {"part": part, "command": arguments[0], "file_MB": len(data) / 1e6,
+    assert status == 0, f"{name} failed"
+    return {"part": part, "what": name, "file_MB": len(data) / 1e6,
             "most_MB": usage.ru_maxrss * 1024 / 1e6, "seconds": time.perf_counter() - began,
             "cpu_s": usage.ru_utime + usage.ru_stime}  # fmt: skip
 
@@ -141,16 +141,18 @@ def command(part: str, data: bytes, *arguments: str) -> Row:
 def both_ways(part: str, data: bytes) -> Iterator[Row]:
     """`aelib compress` and `decompress` of a file with this content."""
     with tempfile.TemporaryDirectory() as folder:
-        plain, packed, back = (Path(folder) / n for n in ("plain", "packed.aec", "back"))
-        plain.write_bytes(data)
+        plain, packed, back = (str(Path(folder) / n) for n in ("plain", "packed.aec", "back"))
+        Path(plain).write_bytes(data)
         for verb, source, target in (("compress", plain, packed), ("decompress", packed, back)):
-            yield command(part, data, verb, str(source), "--output", str(target))
-        assert back.read_bytes() == data
+            yield run(part, f"aelib {verb}", data, "-m", "aelib", verb, source, "-o", target)
+        assert Path(back).read_bytes() == data
 
 
 def start() -> Iterator[Row]:
     message = aelib.data.load("web").text("test").encode()[:100]
     codec.compress(message)  # compiled code is on disk from here on
+    there_and_back = f"from aelib import codec; codec.decompress(codec.compress({message!r}))"
+    yield run("start", "codec.compress and decompress", message, "-c", there_and_back)
     yield from both_ways("start", message)
 
 
@@ -166,7 +168,7 @@ def rows_of(part: str, options: Any) -> Iterator[Row]:
     elif part == "snapshots":
         yield from snapshots(texts(options), options.snapshots)
     elif part == "segments":
-        yield from segments(0.5 if options.quick else 8)
+        yield from segments(0.5 if options.quick else 2.5)
     elif part == "start":
         yield from start()
     else:

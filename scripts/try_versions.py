@@ -27,7 +27,7 @@ def extras() -> str:
 def commands(folder: Path, resolution: str, arguments: list[str]) -> list[list[str]]:
     """What makes the environment, what installs into it, and what runs the tests there."""
     python, uv = str(folder / "bin" / "python"), [sys.executable, "-m", "uv"]
-    make = [*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)]
+    make = [*uv, "venv", "--quiet", "--seed", "--clear", "--python", sys.executable, str(folder)]
     install = [*uv, "pip", "install", "--python", python, "--upgrade", "--only-binary=:all:",
                "--resolution", resolution, "--editable", f"{ROOT}[{extras()}]"]  # fmt: skip
     tests = [python, "-m", "pytest", "-n", str(workers()), "--dist", "loadfile"]
