@@ -39,7 +39,9 @@ def register(app: typer.Typer) -> None:
 def compress(
     file: Annotated[str, typer.Argument(help="File to compress; - is standard input.")],
     output: Output = None,
-    level: Annotated[str, typer.Option("--level", "-l", help="fast, default or max.")] = "default",
+    level: Annotated[
+        str, typer.Option("--level", "-l", help="fast, default or max (up to a gigabyte a thread).")
+    ] = "default",
     primed: Annotated[
         bool,
         typer.Option("--primed/--unprimed", help="Start from the English snapshot, or empty."),
