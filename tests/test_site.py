@@ -53,6 +53,9 @@ class Visit:
     def open(self, path):
         self.page.goto(f"{self.base}/{path}", wait_until="networkidle")
         self.page.evaluate("window.MathJax?.startup?.promise")
+        # The theme looks once which blocks scroll, on a busy machine before they have their width.
+        self.page.evaluate("window.dispatchEvent(new Event('resize'))")
+        self.page.wait_for_function(SCROLLS_BY_KEYBOARD)
         return self.page
 
     def theme(self, name):
@@ -70,6 +73,9 @@ def visit(browser, site):
     yield visit
     visit.context.close()
 
+
+SCROLLS_BY_KEYBOARD = """() => [...document.querySelectorAll('pre')].every(
+  e => e.scrollWidth <= e.clientWidth || e.tabIndex === 0)"""
 
 UNNAMED = """() => {
   const hidden = e => e.closest('[aria-hidden=true]') || e.getClientRects().length === 0;
