@@ -56,7 +56,7 @@ def faults(path: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(SITE)))
+@pytest.mark.parametrize("path", PAGES, ids=[str(path.relative_to(SITE)) for path in PAGES])
 def test_links_lead_somewhere(path):
     assert not faults(path)
 
