@@ -146,14 +146,11 @@ class SentenceVAE(nn.Module):
 
 
 def step_of(model: nn.Module, loss: Any, rate: float = 1e-3) -> Any:
-    """A function that takes one optimiser step on a batch of ids (NumPy); `.rate` sets the rate."""
+    """A function that takes one optimiser step on a batch of ids (NumPy) at `share` of the rate."""
     optimiser = torch.optim.AdamW(model.parameters(), rate)
 
-    def set_rate(value: float) -> None:
-        for group in optimiser.param_groups:
-            group["lr"] = value
-
-    def step(*batch: np.ndarray) -> float:
+    def step(*batch: np.ndarray, share: float = 1.0) -> float:
+        optimiser.param_groups[0]["lr"] = share * rate
         optimiser.zero_grad(set_to_none=True)
         value = loss(*(torch.from_numpy(a.astype(np.int64)) for a in batch))
         value.backward()
@@ -161,5 +158,4 @@ def step_of(model: nn.Module, loss: Any, rate: float = 1e-3) -> Any:
         optimiser.step()
         return value.detach().item()
 
-    step.rate = set_rate  # type: ignore[attr-defined]
     return step

@@ -7,7 +7,8 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,17 @@ def plain(value: Any) -> str:
 def record_path(name: str, options: Any) -> Path:
     """benchmarks/results/NAME.json; quick runs are no results and go to _build/benchmarks."""
     return options.out or (QUICK if options.quick else RESULTS) / f"{name}.json"
+
+
+def by_parts(name: str, options: Any, parts: Sequence[str],
+             rows_of: Callable[[str, Any], Iterable[dict[str, Any]]]) -> None:  # fmt: skip
+    """The rows of --part, or of all parts: each printed as it comes, all in one record."""
+    rows = []
+    for part in [options.part] if options.part else parts:
+        for row in rows_of(part, options):
+            rows.append(row)
+            print(f"{time.process_time():6.0f} s  {row}", flush=True)
+    write(f"{name}-{options.part}" if options.part else name, options, rows)
 
 
 def write(name: str, options: Any, rows: list[dict[str, Any]]) -> None:

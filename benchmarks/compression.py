@@ -19,7 +19,6 @@ damage      mutated and truncated files: how many were refused, and that none ca
 """
 
 import gzip
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -234,13 +233,7 @@ def main() -> None:
     options = common.arguments(__doc__, options_of)
     if options.quick:
         options.most, options.n = 30_000, 10
-    rows: list[Row] = []
-    started = time.process_time()
-    for part in [options.part] if options.part else PARTS:
-        for row in rows_of(part, options):
-            rows.append(row)
-            print(f"{time.process_time() - started:6.0f} s  {row}", flush=True)
-    common.write(f"compression-{options.part}" if options.part else "compression", options, rows)
+    common.by_parts("compression", options, PARTS, rows_of)
 
 
 if __name__ == "__main__":

@@ -109,8 +109,7 @@ def torch_row(
     windows, done, started = Windows(streams[0], context, batch, 10**9), 0, time.process_time()
     while (share := done / steps if steps else (time.process_time() - started) / seconds) < 1:
         fall = 0.05 + 0.95 * min(1.0, 2 * (1 - share))
-        step.rate(rate * min(1.0, (done + 1) / 50) * fall)
-        step(*windows[done])
+        step(*windows[done], share=min(1.0, (done + 1) / 50) * fall)
         done += 1
     used = time.process_time() - started
     nats = torch_nats(model, streams[1], context)

@@ -266,10 +266,7 @@ def main() -> None:
         "sentences": lambda: sentences(options),
         "digits": lambda: digits(options),
     }
-    chosen = [options.part] if options.part else list(parts)
-    rows = [row for name in chosen for row in parts[name]()]
-    suffix = f"-{options.part}" if options.part else ""
-    common.write(f"neural_compression{suffix}", options, rows)
+    common.by_parts("neural_compression", options, list(parts), lambda part, _: parts[part]())
 
 
 if __name__ == "__main__":

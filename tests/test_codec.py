@@ -97,6 +97,16 @@ def test_segments_threads_and_streams_agree(monkeypatch):
     assert codec.decompress(out.getvalue()) == data
 
 
+def test_the_command_cuts_segments(tmp_path):
+    (tmp_path / "text").write_bytes(RAW * 100)
+    command = [sys.executable, "-m", "aelib", "compress", "text", "--level", "fast"]
+    command += ["--segment", "0.0625", "--threads", "2"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    blob = (tmp_path / "text.aec").read_bytes()
+    assert blob == codec.compress(RAW * 100, "fast", segment=1 << 16)
+    assert blob != codec.compress(RAW * 100, "fast") and codec.decompress(blob) == RAW * 100
+
+
 @pytest.mark.parametrize("size", [0, container.SEGMENT + 1])
 def test_a_segment_out_of_range_is_refused(size):
     with pytest.raises(BadInput, match="a segment has"):

@@ -10,7 +10,7 @@ from keras import ops
 from aelib.errors import BadInput, UnknownName
 from aelib.generate import BeamSearch
 from aelib.models import LanguageModel
-from aelib.models.cores import RecurrentCore, TransformerCore
+from aelib.models.cores import ReadsWords, RecurrentCore, TransformerCore
 from aelib.models.qrnn import QuasiRecurrentCore, linear_recurrence, ngram_rows
 from aelib.text import Tokenizer
 
@@ -38,6 +38,23 @@ def test_step_by_step_equals_all_at_once(core):
     for t in range(12):
         y, state = core.step(ops.convert_to_tensor(x[:, t]), state, ops.convert_to_tensor(t))
         assert np.allclose(ops.convert_to_numpy(y), whole[:, t], atol=2e-5)
+
+
+def test_small_word_vectors_are_read_as_if_of_deviation_one():
+    shape, plain = (40, 96), keras.initializers.GlorotUniform(3)((40, 96))
+    initializer = ReadsWords(rows=32, deviation=0.05, seed=3)
+    kernel, plain = (ops.convert_to_numpy(w) for w in (initializer(shape), plain))
+    assert np.allclose(kernel[:32], plain[:32] / 0.05) and np.array_equal(kernel[32:], plain[32:])
+    again = keras.initializers.deserialize(keras.initializers.serialize(initializer))
+    assert np.array_equal(ops.convert_to_numpy(again(shape)), kernel)
+
+
+def test_models_hand_their_deviation_to_the_first_layer_alone():
+    model = LanguageModel(network="recurrent", width=32, depth=2, context=16, tokens="char")
+    model.fit(LINES, steps=1, verbose=0)
+    first, second = (gru.kernel_initializer.deviation for gru in model.core.grus)
+    assert (first, second) == (0.02, 1.0)
+    assert np.std(model.core.grus[0].cell.kernel) > 20 * np.std(model.core.grus[1].cell.kernel)
 
 
 def test_the_cache_is_a_ring():

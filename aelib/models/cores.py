@@ -172,7 +172,8 @@ class ReadsWords(keras.initializers.GlorotUniform):
         return ops.where(words, kernel / self.deviation, kernel)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rows": self.rows, "deviation": self.deviation}
+        seed = super().get_config()["seed"]
+        return {"rows": self.rows, "deviation": self.deviation, "seed": seed}
 
 
 @keras.saving.register_keras_serializable(package="aelib")
