@@ -16,10 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-try:
-    import torch  # before TensorFlow: the other way round the process dies
-except ImportError:
-    torch = None
+from _torch_first import torch  # isort: split
 
 import common
 import numpy as np

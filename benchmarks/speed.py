@@ -16,11 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-try:
-    import torch  # it and its compiler before TensorFlow: the other way round the process dies
-    import torch._inductor.runtime.triton_compat
-except ImportError:
-    torch = None
+from _torch_first import torch  # isort: split
 
 import common
 import keras
