@@ -19,6 +19,7 @@ import numpy as np
 from keras import ops
 
 from aelib.models.sampling import Candidates
+from aelib.objectives import categorical_nll
 from aelib.text import EOS, FIRST, PAD
 
 Tensor = Any
@@ -228,9 +229,7 @@ class BindingDecoder(keras.layers.Layer):
         return length_nll + tokens
 
     def _exact(self, z: Tensor, ids: Tensor) -> Tensor:
-        log_p = ops.log_softmax(self.logits(z, ids), axis=-1)
-        picked = ops.take_along_axis(log_p, ops.expand_dims(ids, -1), axis=-1)[..., 0]
-        return -ops.sum(picked * ops.cast(ids >= FIRST, picked.dtype), axis=-1)
+        return categorical_nll(ids, self.logits(z, ids), mask=ids >= FIRST)
 
     def _sampled(self, z: Tensor, ids: Tensor, n: Tensor) -> Tensor:
         book, t = self.codebook, ops.shape(ids)[1]

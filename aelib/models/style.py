@@ -20,6 +20,7 @@ from aelib.errors import BadInput
 from aelib.models import training
 from aelib.models.storage import StoredModel
 from aelib.models.textcores import ConvCore
+from aelib.objectives import categorical_nll
 from aelib.text import PAD
 
 Tensor = Any
@@ -122,8 +123,7 @@ class StyleEditor(StoredModel):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         real = ops.cast(ops.not_equal(x[0], PAD), y_pred.dtype)
-        log_p = ops.take_along_axis(ops.log_softmax(y_pred), ops.expand_dims(y, -1), -1)[..., 0]
-        return -ops.sum(log_p * real) / ops.sum(real)
+        return ops.sum(categorical_nll(y, y_pred, mask=real)) / ops.sum(real)
 
     def fit(  # type: ignore[override]
         self, pairs: Sequence[Pair], epochs: int = 4, batch_size: int = 64,

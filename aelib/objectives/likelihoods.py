@@ -36,8 +36,7 @@ def categorical_nll(ids: Tensor, logits: Tensor, mask: Tensor | None = None) -> 
     ids: (batch, time) integers; logits: (batch, time, vocabulary); mask: (batch, time), 1 where
     a token counts and 0 where there is padding.
     """
-    log_p = ops.log_softmax(logits, axis=-1)  # (batch, time, vocabulary)
-    picked = ops.take_along_axis(log_p, ops.expand_dims(ids, -1), axis=-1)[..., 0]
+    nll = ops.sparse_categorical_crossentropy(ids, logits, from_logits=True)  # (batch, time)
     if mask is not None:
-        picked = picked * ops.cast(mask, picked.dtype)
-    return -ops.sum(picked, axis=-1)
+        nll = nll * ops.cast(mask, nll.dtype)
+    return ops.sum(nll, axis=-1)
