@@ -97,6 +97,15 @@ def test_held_out_sentences_come_back(binding):
     assert binding.reconstruct("Ünseen wörds, 起初!")[0]  # spelt in bytes, no unknown token
 
 
+def test_what_a_bad_model_writes_is_not_the_users_text(recwarn):
+    model = TextAutoencoder(8, "recurrent", "recurrent", width=16, length=24)
+    model.fit(TRAIN, seconds=0, verbose=0)  # untrained: it goes on to the end of its room
+    assert max(map(len, model.tokenizer.ids(model.reconstruct(HELD[:20])))) >= 24
+    score = model.score(HELD[:20])
+    assert score["exact"] == 0 and score["token_accuracy"] < 0.5
+    assert not [w for w in recwarn if "were cut" in str(w.message)]
+
+
 def test_z_has_about_unit_variance(binding):
     z = binding.encode(TRAIN)
     assert z.shape == (300, 96) and z.dtype == np.float32

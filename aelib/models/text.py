@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from aelib import objectives
+from aelib import measure, objectives
 from aelib.errors import BadInput
 from aelib.models import bottleneck, networks, training
 from aelib.models.storage import StoredModel
@@ -389,8 +389,6 @@ class TextAutoencoder(StoredModel):
         texts, labels = self._unzip(self._rows(rows) if self.classes else rows)
         ids = self.ids(texts)
         back = self.reconstruct(texts, label=labels)
-        again = self._ready().encode(back, ids.shape[1])
-        real = ids != 0
         given = (ids, ids) if labels is None else (ids, ids, labels)
         parts = [self(tuple(a[i : i + batch_size] for a in given))
                  for i in range(0, len(ids), batch_size)]  # fmt: skip
@@ -399,8 +397,8 @@ class TextAutoencoder(StoredModel):
         characters = sum(map(len, texts)) + len(texts)  # each text pays for its end
         return {
             "sentences": len(texts),
-            "exact": float(np.mean([a == b for a, b in zip(texts, back, strict=True)])),
-            "token_accuracy": float((again == ids)[real].mean()),
+            "exact": measure.exact_match(back, texts),
+            "token_accuracy": measure.token_accuracy(self._ready().encode(back), ids),
             "nll": float((nll + kl).mean()),
             "kl": float(kl.mean()),
             "bits_per_character": float((nll + kl).sum() / np.log(2) / characters),
