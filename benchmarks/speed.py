@@ -30,7 +30,7 @@ TORCH = torch is not None
 GPT = {"width": 128, "depth": 4, "heads": 4, "context": 64}
 GRU = {"width": 256, "depth": 1, "context": 64, "network": "recurrent"}
 BATCH, LATENT, WIDTH, LENGTH = 12, 32, 256, 32
-BUDGETS = (2, 4, 8, 15, 30, 60, 120)
+BUDGETS = (2, 4, 8, 15, 30, 40, 48, 60, 120)
 Row = dict[str, Any]
 
 

@@ -11,6 +11,7 @@ from aelib.models import TextAutoencoder, bottleneck, training
 from aelib.models.aggressive import Aggressive
 from aelib.models.binding import BindingDecoder, BindingEncoder, Codebook
 from aelib.models.feeding import fed
+from aelib.models.networks import SequenceDecoder
 from aelib.text import EOS, FIRST, Tokenizer
 
 WORDS = ["the", "a", "dog", "cat", "king", "sea", "saw", "heard", "loved", "old", "red", "and"]
@@ -159,6 +160,18 @@ def test_denoising_input_is_noised_and_target_is_not():
     same = ops.convert_to_numpy(model((ids, ids))["nll"]).mean()
     harder = ops.convert_to_numpy(model((noisy, ids))["nll"]).mean()
     assert harder > same
+
+
+@pytest.mark.parametrize("network", ["transformer", "convolutional"])
+def test_z_does_not_drown_the_words_it_is_added_to(network):
+    """With words a twentieth as large as z, a transformer could not tell them from each other."""
+    decoder = SequenceDecoder(500, 32, 64, 16, network)
+    decoder.build()
+    words = decoder.table(rng.integers(FIRST, 500, (50,)))
+    z = rng.normal(size=(50, 32)).astype("float32")
+    alone = decoder._joined(words, np.zeros_like(z)), decoder._joined(0 * words, z)
+    sizes = [float(np.std(ops.convert_to_numpy(part))) for part in alone]
+    assert 0.2 < sizes[0] / sizes[1] < 2
 
 
 @pytest.mark.parametrize("network", ["recurrent", "lstm", "transformer", "convolutional"])

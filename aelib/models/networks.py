@@ -123,7 +123,7 @@ class SequenceDecoder(layers.Layer):
     """p(x|z) = Π_t p(w_t | w_<t, z).
 
     "recurrent" (GRU) and "lstm" see z at every step, concatenated with the word, and start from
-    a state made of z; "transformer" and "convolutional" have z, projected, added to every word.
+    a state made of z; "transformer" and "convolutional" add z, projected, to √width times the word.
     While training, `word_dropout` hides that share of the inputs (Bowman et al., 2016), `dropout`
     acts on inputs and outputs, and the softmax is sampled when the vocabulary is large. With
     `skip`, z also goes straight to the output (Dieng et al., 2019).
@@ -187,10 +187,14 @@ class SequenceDecoder(layers.Layer):
             each = ops.repeat(ops.expand_dims(z, 1), ops.shape(x)[1], axis=1)
             h = self.core(ops.concatenate([x, each], -1), initial=self._first(z), training=training)
         else:
-            h = self.core(x + ops.expand_dims(self.from_z(z), 1), training=training)
+            h = self.core(self._joined(x, ops.expand_dims(z, 1)), training=training)
         if self.bypass is not None:
             h = h + ops.expand_dims(self.bypass(z), 1)
         return self.drop(h, training=training)
+
+    def _joined(self, x: Tensor, z: Tensor) -> Tensor:
+        """√width times the word vectors, which start small, and z (Vaswani et al., 2017, §3.4)."""
+        return x * self.width**0.5 + self.from_z(z)
 
     def _first(self, z: Tensor) -> Tensor:
         """The recurrent state before the first word."""
@@ -217,7 +221,7 @@ class SequenceDecoder(layers.Layer):
 
     def advance(self, tokens: Tensor, state: list[Tensor], t: Tensor):
         z, x = state[0], self.table(tokens)
-        x = ops.concatenate([x, z], axis=-1) if self.network in RECURRENT else x + self.from_z(z)
+        x = ops.concatenate([x, z], axis=-1) if self.network in RECURRENT else self._joined(x, z)
         h, rest = self.core.step(x, state[1:], t)
         if self.bypass is not None:
             h = h + self.bypass(z)

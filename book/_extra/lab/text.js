@@ -395,7 +395,8 @@ class SequenceDecoder {
   }
   advance(token, state) {
     const x = this.table.row(token);
-    const inputs = this.recurrent ? join(x, state.z) : x.map((v, i) => v + state.from[i]);
+    const scale = Math.sqrt(x.length); // word vectors are small: the output reads them, too
+    const inputs = this.recurrent ? join(x, state.z) : x.map((v, i) => v * scale + state.from[i]);
     let h = this.core.step(inputs, state, state.t++);
     if (this.bypass) h = this.bypass.apply(state.z).map((v, i) => v + h[i]);
     return this.table.times(h).map((v, i) => v + this.bias[i]);
