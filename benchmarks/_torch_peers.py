@@ -50,6 +50,18 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList([Block(width, heads) for _ in range(depth)])
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False)
         self.head.weight = self.table.weight
+        self.apply(self.start)
+        for block in self.blocks:
+            for last in (block.out, block.down):
+                nn.init.normal_(last.weight, std=0.02 * (2 * depth) ** -0.5)
+
+    @staticmethod
+    def start(part: nn.Module) -> None:
+        """The weights that nanoGPT begins with."""
+        if isinstance(part, nn.Linear | nn.Embedding):
+            nn.init.normal_(part.weight, std=0.02)
+        if isinstance(part, nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)
 
     def forward(self, ids: Tensor) -> Tensor:
         x = self.table(ids) + self.places.weight[: ids.shape[1]]
@@ -76,22 +88,23 @@ class GPT(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """A GRU language model with tied embeddings."""
+    """A GRU language model as PyTorch begins it."""
 
     def __init__(self, vocabulary: int, width: int):
         super().__init__()
         self.table = nn.Embedding(vocabulary, width)
         self.gru = nn.GRU(width, width, batch_first=True)
+        self.head = nn.Linear(width, vocabulary)
 
     def forward(self, ids: Tensor) -> Tensor:
-        return self.gru(self.table(ids))[0] @ self.table.weight.T
+        return self.head(self.gru(self.table(ids))[0])
 
     @torch.no_grad()
     def generate(self, batch: int, length: int) -> Tensor:
         ids, state = torch.ones(batch, 1, dtype=torch.long), None
         for _ in range(length):
             h, state = self.gru(self.table(ids[:, -1:]), state)
-            p = (h[:, -1] @ self.table.weight.T).softmax(-1)
+            p = self.head(h[:, -1]).softmax(-1)
             ids = torch.cat([ids, torch.multinomial(p, 1)], 1)
         return ids[:, 1:]
 
@@ -145,9 +158,9 @@ class SentenceVAE(nn.Module):
         return ids[:, 1:]
 
 
-def step_of(model: nn.Module, loss: Any, rate: float = 1e-3) -> Any:
-    """A function that takes one optimiser step on a batch of ids (NumPy) at `share` of the rate."""
-    optimiser = torch.optim.AdamW(model.parameters(), rate)
+def step_of(model: nn.Module, loss: Any, rate: float = 1e-3, **options: Any) -> Any:
+    """A function that takes one AdamW step on a batch of ids (NumPy) at `share` of the rate."""
+    optimiser = torch.optim.AdamW(model.parameters(), rate, **options)
 
     def step(*batch: np.ndarray, share: float = 1.0) -> float:
         optimiser.param_groups[0]["lr"] = share * rate

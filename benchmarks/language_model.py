@@ -85,8 +85,6 @@ def torch_rows(split: tuple[str, str], options: Any) -> list[dict[str, Any]]:
     streams = [np.array(tokenizer.ids([text])[0], np.int32) for text in split]
     torch.manual_seed(0)
     gpt, gru = peers.GPT(tokenizer.size, **GPT), peers.Recurrent(tokenizer.size, 256)
-    torch.nn.init.normal_(gpt.table.weight, std=0.02)  # nanoGPT's, shared with the output
-    torch.nn.init.normal_(gru.table.weight, std=0.02)
     return [
         torch_row("GPT, nanoGPT's CPU recipe, PyTorch", gpt, streams, GPT["context"], 12, 1e-3,
                   steps=options.iterations),
@@ -104,7 +102,7 @@ def torch_row(
     from torch.nn import functional as F
 
     step = peers.step_of(model, lambda a, b: F.cross_entropy(model(a).flatten(0, 1), b.flatten()),
-                         rate)  # fmt: skip
+                         rate, betas=(0.9, 0.99), weight_decay=0.1)  # fmt: skip
     windows, done, started = Windows(streams[0], context, batch, 10**9), 0, time.process_time()
     while (share := done / steps if steps else (time.process_time() - started) / seconds) < 1:
         fall = 0.05 + 0.95 * min(1.0, 2 * (1 - share))
