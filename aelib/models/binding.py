@@ -183,7 +183,7 @@ class BindingDecoder(keras.layers.Layer):
 
     def _scores(self, h: Tensor, table: Tensor, prior: Tensor, noise: Tensor) -> Tensor:
         """Log-probabilities up to a constant: h (batch, t, d), table (m, d) -> (batch, t, m)."""
-        match = h @ ops.transpose(table) - ops.sum(ops.square(table), axis=-1) / 2
+        match = ops.matmul(h, ops.transpose(table)) - ops.sum(ops.square(table), axis=-1) / 2
         return match / noise + prior
 
     def _noise(self, rest: Tensor) -> Tensor:
@@ -212,7 +212,7 @@ class BindingDecoder(keras.layers.Layer):
             scores = self._scores(h, book.table, book.prior, noise)
             if sweep + 1 < (sweeps or self.sweeps):
                 p = ops.softmax(scores, axis=-1) * here
-                guess = p @ book.table
+                guess = ops.matmul(p, book.table)
                 power = ops.matmul(p, ops.sum(ops.square(book.table), axis=-1))
                 rest = self._explain(z, rest, guess, power, noise)
         return scores
@@ -253,7 +253,7 @@ class BindingDecoder(keras.layers.Layer):
             if sweep + 1 < self.sweeps:
                 p = ops.exp(wrong - ops.expand_dims(norm, -1)) * here  # (batch, t, m)
                 p_own = ops.exp(right - norm) * here[..., 0]
-                guess = p @ table + ops.expand_dims(p_own, -1) * own
+                guess = ops.matmul(p, table) + ops.expand_dims(p_own, -1) * own
                 power = ops.matmul(p, powers) + p_own * own_power
                 rest = self._explain(z, rest, guess, power, noise)
         return total / self.sweeps

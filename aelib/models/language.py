@@ -147,7 +147,7 @@ class LanguageModel(StoredModel):
     def _logits(self, h: Tensor) -> Tensor:
         """(..., width) -> (..., V), in float32 whatever the policy: a softmax follows."""
         table = ops.cast(self.table.embeddings, h.dtype)
-        return ops.cast(h @ ops.transpose(table), "float32")
+        return ops.cast(ops.matmul(h, ops.transpose(table)), "float32")
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         nll = token_nll(y_pred, y)  # (batch,)

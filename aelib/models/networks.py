@@ -205,7 +205,7 @@ class SequenceDecoder(layers.Layer):
         return self._scores(self.hidden(z, ids))
 
     def _scores(self, h: Tensor) -> Tensor:
-        return h @ ops.transpose(self.table.embeddings) + self.bias
+        return ops.matmul(h, ops.transpose(self.table.embeddings)) + self.bias
 
     def nll(self, z: Tensor, ids: Tensor, training: bool | None = None) -> Tensor:
         """−log p(x|z), the end token counted, nats per sentence, (batch,)."""

@@ -81,7 +81,7 @@ def sampled_nll(
     drawn = ops.concatenate([drawn, ops.full((1,), EOS, dtype=drawn.dtype)])
     log_expected = ops.concatenate([log_expected, ops.zeros((1,), log_expected.dtype)])
     right = ops.sum(h * ops.take(table, ids, axis=0), axis=-1) + ops.take(bias, ids)
-    wrong = h @ ops.transpose(candidates.rows(table, drawn))  # (batch, T, m)
+    wrong = ops.matmul(h, ops.transpose(candidates.rows(table, drawn)))  # (batch, T, m)
     wrong = wrong + candidates.rows(bias, drawn) - log_expected
     wrong = ops.where(ops.equal(ops.expand_dims(ids, -1), drawn), -1e9, wrong)
     norm = ops.logaddexp(ops.logsumexp(wrong, axis=-1), right)
