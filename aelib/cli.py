@@ -429,6 +429,10 @@ def evaluate(
     model: Model,
     data: Annotated[Path, typer.Option(help="Text file, one sentence a line; - reads stdin.")],
     stream: Annotated[bool, typer.Option(help="Score the file as one stream (LM).")] = False,
+    adapt: Annotated[
+        float,
+        typer.Option(min=0.0, help="Learn while reading a stream, at this rate; try 0.1 to 1."),
+    ] = 0.0,
 ) -> None:
     """Measures on a text file, as JSON with the units in the names (nats unless bits).
 
@@ -437,12 +441,16 @@ def evaluate(
     `aelib evaluate sentences --data heldout.txt`
 
     `aelib evaluate lm-small --data book.txt --stream`
+
+    `aelib evaluate lm-small --data book.txt --stream --adapt 0.3`
     """
     lines = _lines(data)
     loaded = load(model)
     if stream and type(loaded).__name__ != "LanguageModel":
         raise BadInput("--stream is for language models")
-    score = loaded.score("\n".join(lines) if stream else lines)
+    if adapt and not stream:
+        raise BadInput("--adapt goes with --stream: it learns from what it has read so far")
+    score = loaded.score("\n".join(lines), adapt=adapt) if stream else loaded.score(lines)
     _emit([json.dumps({k: float(v) for k, v in score.items()}, indent=1)], None)
 
 

@@ -69,6 +69,8 @@ def test_language_model_from_the_shell(files):
     assert texts == run("generate", out, "the ", "-n", 2, "--length", 10, "--seed", 1)
     score = json.loads(run("evaluate", out, "--data", files / "mine.txt", "--stream"))
     assert 0 < score["bits_per_character"] < 8
+    heard = run("evaluate", out, "--data", files / "mine.txt", "--stream", "--adapt", 0.3)
+    assert json.loads(heard)["bits_per_character"] < score["bits_per_character"]
 
 
 def test_killed_training_goes_on(files, monkeypatch):
@@ -117,6 +119,7 @@ def test_killed_training_goes_on(files, monkeypatch):
         (["train", "{text}", "-o", "x.h5"], "end in .keras"),
         (["train", "{text}", "-o", "{folder}/no/x.keras", "--epochs", "1"], "no folder"),
         (["evaluate", "{text}", "--data", "{text}"], "damaged or no .keras"),
+        (["evaluate", "{model}", "--data", "{text}", "--adapt", "0.3"], "goes with --stream"),
         (["generate", "{model}", "prompt"], "takes no prompt"),
         (["presets", "nothing"], "no preset"),
     ],

@@ -101,6 +101,22 @@ def test_stream_score_counts_each_token_once(model):
     assert model.score(TEXT[:5])["tokens"] == 5
 
 
+def test_reading_on_is_scored_before_it_is_learned_from(model):
+    before = [w.copy() for w in model.get_weights()]
+    new = "owls hoot at dusk; owls hoot at dawn; " * 80
+    fixed, first = model.score(new), model.score(new[:64])
+    adapting = model.score(new, adapt=0.3)
+    assert adapting["bits_per_character"] < 0.7 * fixed["bits_per_character"]
+    assert (adapting["tokens"], adapting["characters"]) == (fixed["tokens"], fixed["characters"])
+    # Eight windows are the first batch: their score comes before the first step.
+    assert model.score(new[:64], adapt=0.3)["nll"] == pytest.approx(first["nll"], rel=1e-5)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    with pytest.raises(BadInput, match="one stream"):
+        model.score(LINES, adapt=0.3)
+    with pytest.raises(BadInput, match="ran away"):
+        model.score(new, adapt=1e30)
+
+
 def test_generation_is_seeded_greedy_is_not_random_and_stops(model):
     assert model.generate("the", 30, seed=1) == model.generate("the", 30, seed=1)
     assert model.generate("the", 30, seed=1) != model.generate("the", 30, seed=2)
