@@ -490,6 +490,19 @@ def test_the_label_changes_what_it_decides_and_nothing_else(conditional):
     assert all(" says " in text for text in conditional.sample(5, seed=0, label=1))
 
 
+def test_importance_weights_of_a_conditional_model_are_those_of_its_label(conditional):
+    texts, label = (list(column) for column in zip(*told(30, seed=2), strict=True))
+    ids = conditional.ids(texts)
+    right = conditional.log_weights(ids, samples=60, most=300, label=label)
+    wrong = conditional.log_weights(ids, samples=60, label=[1 - c for c in label])
+    assert right.shape == (60, 30) and right.mean() > wrong.mean() + 0.1
+    bound = conditional.score(list(zip(texts, label, strict=True)))["nll"]
+    assert -right.mean() == pytest.approx(bound, rel=0.1)
+    assert measure.iw_nll(right).mean() < -right.mean()
+    with pytest.raises(BadInput, match="say which of 2 classes"):
+        conditional.log_weights(ids)
+
+
 def test_conditional_models_come_back_from_disk(conditional, tmp_path):
     conditional.save(tmp_path / "c.keras")
     again = TextAutoencoder.load(tmp_path / "c.keras")

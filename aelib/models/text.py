@@ -275,21 +275,24 @@ class TextAutoencoder(StoredModel):
             rate = float(ops.convert_to_numpy(self.optimizer.learning_rate))
             self.compile(keras.optimizers.Adam(rate, beta_2=0.99, clipnorm=5.0))
 
-    def log_weights(self, ids: Tensor, samples: int = 500, most: int = 4000) -> np.ndarray:
+    def log_weights(
+        self, ids: Tensor, samples: int = 500, most: int = 4000, label: Any = None
+    ) -> np.ndarray:
         """log p(x|z) + log p(z) − log q(z|x) for draws z ~ q, nats, (samples, batch).
 
         The softmax is full. The mean is the ELBO, `aelib.measure.iw_nll` the tighter bound; `most`
-        sentences are decoded at a time.
+        sentences are decoded at a time. With classes it is log p(x|z, c), and `label` says c: one
+        for all, or one for each.
         """
-        if self.classes:
-            raise BadInput("importance weights of conditional models are not there yet")
         mean, logvar = self.posterior(ids)
         at_once = max(1, min(samples, most // len(ids)))
+        labels = None if label is None else np.broadcast_to(label, (len(ids),)).tolist()
         rows: list[np.ndarray] = []
         for _ in range(-(-samples // at_once)):
             m, s, x = (ops.tile(a, (at_once, 1)) for a in (mean, logvar, ids))
             z = objectives.reparameterise(m, s, self.bottleneck.generator)
-            weights = objectives.importance_weights(self.decoder.nll(z, x), z, m, s)
+            told = self._labelled(ops.convert_to_numpy(z), labels and labels * at_once)
+            weights = objectives.importance_weights(self.decoder.nll(told, x), z, m, s)
             rows += list(ops.convert_to_numpy(weights).reshape(at_once, len(ids)))
         return np.stack(rows[:samples])
 
