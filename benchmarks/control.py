@@ -10,7 +10,6 @@ verse, a table of word substitutions, and the preset `style` (or an editor train
 strength; once more through the position-bound latent: encode, decode, then edit.
 """
 
-from collections import Counter
 from typing import Any
 
 import common
@@ -22,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 import aelib
 from aelib import measure
 from aelib.measure import NGramModel
-from aelib.models.style import PIECE, StyleEditor, pieces
+from aelib.models.style import StyleEditor
 
 NAMES = ("KJV", "WEB")
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -50,28 +49,6 @@ class Judge:
         }  # fmt: skip
 
 
-def word_table(pairs: Pairs, least: int = 5) -> dict[str, str]:
-    """{word: word of the other style} by Dice's coefficient, for words typical of the first."""
-    left, right, both = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
-    for a, b in pairs:
-        x, y = ({w.strip() for w in pieces(text)} for text in (a, b))
-        left.update(x)
-        right.update(y)
-        both.update((i, j) for i in x - y for j in y - x)
-    best: dict[str, tuple[str, float]] = {}
-    for (x, y), n in both.items():  # type: ignore[assignment]
-        dice = 2 * n / (left[x] + right[y])  # type: ignore[index]
-        if n >= least and left[x] > 2 * right[x] and dice > best.get(x, ("", 0.2))[1]:  # type: ignore[index, call-overload]
-            best[x] = (y, dice)  # type: ignore[index]
-    return {x: y for x, (y, _) in best.items()}
-
-
-def substitute(text: str, table: dict[str, str]) -> str:
-    """Every piece that the table knows replaced."""
-    return PIECE.sub(lambda m: m[0].replace(m[0].strip(), table.get(m[0].strip(), m[0].strip()))
-                     if m[0].strip() else m[0], text)  # fmt: skip
-
-
 def rows_of(options: Any) -> list[dict[str, Any]]:
     verses = aelib.data.pairs("kjv", "web")
     train, test = list(verses.train), list(verses.test)
@@ -84,9 +61,11 @@ def rows_of(options: Any) -> list[dict[str, Any]]:
         source, truth = ([pair[s] for pair in test] for s in (1 - style, style))
         rows.append(judge.row(source, truth, style, method="copy"))
         rows.append(judge.row(truth, truth, style, method="true verse"))
-        table = word_table([(p[1 - style], p[style]) for p in train])
-        replaced = [substitute(text, table) for text in source]
-        rows.append(judge.row(replaced, truth, style, method="word table", entries=len(table)))
+        table = measure.WordTable().fit([(p[1 - style], p[style]) for p in train])
+        replaced = [table.rewrite(text) for text in source]
+        rows.append(
+            judge.row(replaced, truth, style, method="word table", entries=len(table.entries))
+        )
         for s in STRENGTHS:
             edited = editor.edit(source, style, s)
             rows.append(judge.row(edited, truth, style, method="editor", strength=s))

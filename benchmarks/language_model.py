@@ -157,6 +157,8 @@ def rows_of(options: Any) -> list[dict[str, Any]]:
     kjv = aelib.data.load("kjv")
     corpora = {"tiny Shakespeare": halves(options.shakespeare),
                "KJV": (kjv.text("train"), kjv.text("test"))}  # fmt: skip
+    if options.quick:
+        corpora = {name: split and (split[0], split[1][:50_000]) for name, split in corpora.items()}
     play, bible = corpora["tiny Shakespeare"], corpora["KJV"]
     rows: list[dict[str, Any]] = []
     if "gpt" in options.jobs and play:

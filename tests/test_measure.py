@@ -232,3 +232,14 @@ def test_ppmd_comes_back():
     packed = _ppmd(text, 6)
     assert pyppmd.Ppmd7Decoder(6, 256 << 20).decode(packed, len(text)) == text
     assert measure.compressors(text)["PPMd o6"] == len(packed)
+
+
+def test_a_word_table_learns_what_goes_with_what_and_rewrites():
+    old = [f"he {v}eth {w}; and thou {w}." for v in ("go", "say") for w in ("far", "near", "well")]
+    new = [t.replace("eth", "es").replace("thou", "you") for t in old]
+    table = measure.WordTable(least=3).fit(list(zip(old, new, strict=True)))
+    assert table.entries == {"goeth": "goes", "sayeth": "sayes", "thou": "you"}
+    assert table.rewrite("And thou  goeth — 'thou'!") == "And you  goes — 'you'!"
+    assert measure.WordTable().fit([("a", "a")]).rewrite("thou") == "thou"
+    with pytest.raises(BadInput, match="aligned"):
+        measure.WordTable().fit([])

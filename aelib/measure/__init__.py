@@ -4,7 +4,7 @@ Inputs may be lists, NumPy arrays or tensors of any Keras backend. Log-likelihoo
 rates and entropies go out in bits.
 """
 
-from aelib.measure.baselines import PCA, linear_probe, pca_error
+from aelib.measure.baselines import PCA, WordTable, linear_probe, pca_error
 from aelib.measure.compressors import compressors
 from aelib.measure.generation import (
     copied_share,
@@ -49,6 +49,7 @@ __all__ = [
     "PrecisionRecall",
     "Quantiser",
     "RatePoint",
+    "WordTable",
     "active_units",
     "bits_per_character",
     "bleu",

@@ -9,11 +9,12 @@ import numpy as np
 from aelib.errors import BadInput
 
 _UNKNOWN, _START, _END = 0, 1, 2
+WORD = r"\w+(?:['’-]\w+)*|[^\w\s]"  # a word or a punctuation mark
 
 
 def words(text: str) -> list[str]:
     """Words and punctuation marks: "Don't go." -> ["Don't", "go", "."]."""
-    return re.findall(r"\w+(?:['’-]\w+)*|[^\w\s]", text)
+    return re.findall(WORD, text)
 
 
 class NGramModel:
