@@ -113,6 +113,8 @@ def test_reading_on_is_scored_before_it_is_learned_from(model):
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
     with pytest.raises(BadInput, match="one stream"):
         model.score(LINES, adapt=0.3)
+    with pytest.raises(BadInput, match="0 or more"):
+        model.score(new, adapt=-0.1)
     with pytest.raises(BadInput, match="ran away"):
         model.score(new, adapt=1e30)
 

@@ -260,6 +260,8 @@ class LanguageModel(StoredModel):
         bits_per_character   total nats / (ln 2 · characters)
         nats_per_character   the same in nats; `tokens` and `characters` are the counts
         """
+        if adapt < 0:
+            raise BadInput(f"adapt is a rate, 0 or more, not {adapt}")
         if isinstance(texts, str):
             nll, tokens = self._stream_nll(texts, batch_size, adapt)
             characters = len(texts)

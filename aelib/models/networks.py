@@ -205,6 +205,7 @@ class SequenceDecoder(layers.Layer):
         return self._scores(self.hidden(z, ids))
 
     def _scores(self, h: Tensor) -> Tensor:
+        # Not h @ …: TensorFlow would multiply sentence by sentence and add up as many gradients.
         return ops.matmul(h, ops.transpose(self.table.embeddings)) + self.bias
 
     def nll(self, z: Tensor, ids: Tensor, training: bool | None = None) -> Tensor:
