@@ -310,7 +310,7 @@ class LanguageModel(StoredModel):
         done = keras.Model.fit(reader, rows, targets, batch_size=8, shuffle=False, verbose=0)
         nll = float(done.history["nll"][0])
         if not np.isfinite(nll):
-            raise BadInput(f"adapt={rate} is too fast, the weights ran away: try {rate / 10:g}")
+            raise BadInput(f"adapt={rate} is too fast, the weights ran away: try 0.1")
         return nll
 
     def _document_nll(self, texts: list[str], batch_size: int) -> tuple[float, int]:

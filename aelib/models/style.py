@@ -17,6 +17,7 @@ import numpy as np
 from keras import layers, ops
 
 from aelib.errors import BadInput
+from aelib.measure.ngram import WORD
 from aelib.models import training
 from aelib.models.storage import StoredModel
 from aelib.models.textcores import ConvCore
@@ -25,7 +26,7 @@ from aelib.text import PAD
 
 Tensor = Any
 Pair = tuple[str, str]
-PIECE = re.compile(r"\s*(?:\w+(?:['’-]\w+)*|[^\w\s])|\s+$")
+PIECE = re.compile(rf"\s*(?:{WORD})|\s+$")
 START, KEEP = "", "="  # the piece before the first word; the edit that changes nothing
 
 
