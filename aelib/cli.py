@@ -431,8 +431,12 @@ def evaluate(
     stream: Annotated[bool, typer.Option(help="Score the file as one stream (LM).")] = False,
     adapt: Annotated[
         float,
-        typer.Option(min=0.0, help="Learn while reading a stream, at this rate; try 0.1 to 1."),
+        typer.Option(min=0.0, help="Learn while reading a stream, at this rate; try 0.03 to 1."),
     ] = 0.0,
+    beside: Annotated[
+        Path | None,
+        typer.Option(help="Text whose counts of up to five tokens are mixed in (LM)."),
+    ] = None,
 ) -> None:
     """Measures on a text file, as JSON with the units in the names (nats unless bits).
 
@@ -443,6 +447,8 @@ def evaluate(
     `aelib evaluate lm-small --data book.txt --stream`
 
     `aelib evaluate lm-small --data book.txt --stream --adapt 0.3`
+
+    `aelib evaluate lm-small --data chapter2.txt --stream --beside chapter1.txt`
     """
     lines = _lines(data)
     loaded = load(model)
@@ -450,8 +456,21 @@ def evaluate(
         raise BadInput("--stream is for language models")
     if adapt and not stream:
         raise BadInput("--adapt goes with --stream: it learns from what it has read so far")
-    score = loaded.score("\n".join(lines), adapt=adapt) if stream else loaded.score(lines)
+    how = {"adapt": adapt} if adapt else {}
+    if beside is not None:
+        how["beside"] = _counts(loaded, beside, stream)
+    score = loaded.score("\n".join(lines) if stream else lines, **how)
     _emit([json.dumps({k: float(v) for k, v in score.items()}, indent=1)], None)
+
+
+def _counts(model: Any, path: Path, stream: bool) -> Any:
+    """An n-gram model of a text file (its lines, or all as one) over this model's tokens."""
+    from aelib.measure import NGramModel
+
+    if type(model).__name__ != "LanguageModel":
+        raise BadInput("--beside is for language models")
+    lines = _lines(path)
+    return NGramModel(5, model.tokenizer).fit(["\n".join(lines)] if stream else lines)
 
 
 @app.command()

@@ -71,6 +71,11 @@ def test_language_model_from_the_shell(files):
     assert 0 < score["bits_per_character"] < 8
     heard = run("evaluate", out, "--data", files / "mine.txt", "--stream", "--adapt", 0.3)
     assert json.loads(heard)["bits_per_character"] < score["bits_per_character"]
+    for how in (("--stream",), ()):
+        both = run(
+            "evaluate", out, "--data", files / "mine.txt", "--beside", files / "mine.txt", *how
+        )
+        assert json.loads(both)["bits_per_character"] < score["bits_per_character"]
 
 
 def test_killed_training_goes_on(files, monkeypatch):
@@ -120,6 +125,7 @@ def test_killed_training_goes_on(files, monkeypatch):
         (["train", "{text}", "-o", "{folder}/no/x.keras", "--epochs", "1"], "no folder"),
         (["evaluate", "{text}", "--data", "{text}"], "damaged or no .keras"),
         (["evaluate", "{model}", "--data", "{text}", "--adapt", "0.3"], "goes with --stream"),
+        (["evaluate", "{model}", "--data", "{text}", "--beside", "{text}"], "for language models"),
         (["generate", "{model}", "prompt"], "takes no prompt"),
         (["presets", "nothing"], "no preset"),
     ],

@@ -9,8 +9,10 @@ from keras import ops
 
 from aelib.errors import BadInput, UnknownName
 from aelib.generate import BeamSearch
+from aelib.measure import NGramModel
 from aelib.models import LanguageModel
 from aelib.models.cores import ReadsWords, RecurrentCore, TransformerCore
+from aelib.models.language import FEW
 from aelib.models.qrnn import QuasiRecurrentCore, linear_recurrence, ngram_rows
 from aelib.text import Tokenizer
 
@@ -117,6 +119,41 @@ def test_reading_on_is_scored_before_it_is_learned_from(model):
         model.score(new, adapt=-0.1)
     with pytest.raises(BadInput, match="ran away"):
         model.score(new, adapt=1e30)
+
+
+def test_token_nll_is_what_score_adds_up(model):
+    for texts in (TEXT[:300], LINES[:5]):
+        parts = model.token_nll(texts)
+        score = model.score(texts)
+        assert sum(map(len, parts)) == score["tokens"]
+        assert np.concatenate(parts).mean() == pytest.approx(score["nll"], rel=1e-6)
+    alone = [model.token_nll([line])[0] for line in LINES[:5]]
+    for one, among in zip(alone, model.token_nll(LINES[:5]), strict=True):
+        assert np.allclose(one, among, atol=1e-4)
+
+
+def test_counts_beside_the_network_are_mixed_token_by_token(model):
+    counts = NGramModel(3, model.tokenizer).fit([TEXT[:400]])
+    for texts, listed in ((TEXT[400:700], [TEXT[400:700]]), (LINES[:4], LINES[:4])):
+        own, other = model.token_nll(texts), counts.token_nll_nats(listed)
+        p = [0.6 * np.exp(-a) + 0.4 * np.exp(-b[: len(a)])
+             for a, b in zip(own, other, strict=True)]  # fmt: skip
+        mixed = model.score(texts, beside=counts, share=0.4)
+        assert mixed["nll"] == pytest.approx(-np.log(np.concatenate(p)).mean(), rel=1e-6)
+    with pytest.raises(BadInput, match="other tokens"):
+        model.score(TEXT, beside=NGramModel(3, "character").fit([TEXT]))
+    with pytest.raises(BadInput, match="between 0 and 1"):
+        model.score(TEXT, beside=counts, share=1.0)
+    with pytest.raises(BadInput, match="do not go together"):
+        model.score(TEXT, beside=counts, adapt=0.3)
+
+
+def test_a_small_table_is_read_by_a_product_with_the_same_result(model):
+    ids = np.random.default_rng(2).integers(0, model.tokenizer.size, (2, 9)).astype(np.int32)
+    assert model.tokenizer.size < FEW
+    looked_up = ops.convert_to_numpy(model.table(ids))
+    assert np.array_equal(ops.convert_to_numpy(model._vectors(ops.convert_to_tensor(ids))),
+                          looked_up)  # fmt: skip
 
 
 def test_generation_is_seeded_greedy_is_not_random_and_stops(model):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from aelib import data, measure
 from aelib.errors import BadInput
+from aelib.text import Tokenizer
 
 sentences = st.lists(
     st.lists(st.sampled_from("abcd"), max_size=6).map(" ".join), min_size=1, max_size=8
@@ -132,6 +133,17 @@ def test_samples_follow_the_model():
     assert abs(share - p["the"] / (1 - p["<unk>"])) < 0.04
     letters = measure.NGramModel(3, unit="character").fit(["abab", "abb"]).sample(50, max_units=9)
     assert all(set(text) <= {"a", "b"} and len(text) <= 9 for text in letters)
+
+
+def test_it_counts_the_ids_of_a_tokenizer():
+    lines = ["the fox ran.", "the fox slept.", "a wolf ran."]
+    tokenizer = Tokenizer.train(lines, "bpe", 300)
+    model = measure.NGramModel(3, tokenizer).fit(lines)
+    nll = model.token_nll_nats(["the wolf 狼"])[0]
+    assert len(nll) == len(tokenizer.ids(["the wolf 狼"])[0]) + 1 and np.isfinite(nll).all()
+    p = model.distribution("the fo")
+    assert math.isclose(p.sum(), 1) and model.units[3:] == list(range(tokenizer.size))
+    assert set(model.sample(20, seed=0)) & set(lines)
 
 
 def test_an_untrained_model_says_what_to_do():

@@ -3,10 +3,12 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from aelib.errors import BadInput
+from aelib.text import Tokenizer
 
 _UNKNOWN, _START, _END = 0, 1, 2
 WORD = r"\w+(?:['’-]\w+)*|[^\w\s]"  # a word or a punctuation mark
@@ -27,19 +29,27 @@ class NGramModel:
 
     Args:
         order: longest n-gram.
-        unit: "word" or "character".
-        vocabulary: the known units; by default those of the text it is fitted on. Others are
-            ``<unk>``, an ordinary token that costs what the model gives it.
+        unit: "word", "character", or a `Tokenizer`: its ids.
+        vocabulary: the known units; by default those of the text it is fitted on, or all ids of
+            the tokenizer. Others are ``<unk>``, an ordinary token that costs what the model gives
+            it.
     """
 
     def __init__(
-        self, order: int = 3, unit: str = "word", vocabulary: Iterable[str] | None = None
+        self,
+        order: int = 3,
+        unit: str | Tokenizer = "word",
+        vocabulary: Iterable[Any] | None = None,
     ) -> None:
-        if order < 1 or unit not in ("word", "character"):
-            raise BadInput('an n-gram model needs order >= 1 and unit "word" or "character"')
+        if order < 1 or not (isinstance(unit, Tokenizer) or unit in ("word", "character")):
+            raise BadInput(
+                'an n-gram model needs order >= 1, and unit "word", "character" or a Tokenizer'
+            )
         self.order, self.unit = order, unit
+        if vocabulary is None and isinstance(unit, Tokenizer):
+            vocabulary = range(unit.size)
         self._vocabulary = None if vocabulary is None else set(vocabulary)
-        self._ids: dict[str, int] = {}
+        self._ids: dict[Any, int] = {}
 
     @property
     def vocabulary_size(self) -> int:
@@ -104,7 +114,7 @@ class NGramModel:
         return math.exp(self.nll_nats(texts).sum() / units)
 
     @property
-    def units(self) -> list[str]:
+    def units(self) -> list[Any]:
         """What `distribution` is over: ``<unk>``, ``<start>``, ``<end>``, then the known units."""
         return ["<unk>", "<start>", "<end>", *self._ids]
 
@@ -112,7 +122,11 @@ class NGramModel:
         """p(next unit | prefix), (len(units),), sums to 1; ``<start>`` is never next."""
         if not self._ids:
             raise BadInput("call fit with some text first")
-        history = [_START, *(self._ids.get(unit, _UNKNOWN) for unit in self._split(prefix))]
+        return self._after([self._ids.get(unit, _UNKNOWN) for unit in self._split(prefix)])
+
+    def _after(self, tokens: Sequence[int]) -> np.ndarray:
+        """`distribution` after these tokens of a text, from its first on."""
+        history = [_START, *tokens]
         p = np.full(self._width, 1 / self.vocabulary_size)
         p[_START] = 0.0
         for k, keys in enumerate(self._keys[: len(history) + 1], start=1):
@@ -130,20 +144,28 @@ class NGramModel:
 
     def sample(self, n: int, seed: int = 0, max_units: int = 60) -> list[str]:
         """n texts drawn unit by unit, each at most max_units long; ``<unk>`` is never drawn."""
-        rng, units = np.random.default_rng(seed), self.units
-        return [self._draw(rng, units, max_units) for _ in range(n)]
+        rng = np.random.default_rng(seed)
+        return [self._join(self._draw(rng, max_units)) for _ in range(n)]
 
-    def _draw(self, rng: np.random.Generator, units: list[str], max_units: int) -> str:
-        drawn: list[str] = []
-        space = " " if self.unit == "word" else ""
+    def _draw(self, rng: np.random.Generator, max_units: int) -> list[int]:
+        drawn: list[int] = []
         while len(drawn) < max_units:
-            p = self.distribution(space.join(drawn[-self.order :]) if drawn else "")
+            p = self._after(drawn)
             p[_UNKNOWN] = 0.0
             token = int(rng.choice(len(p), p=p / p.sum()))
             if token == _END:
                 break
-            drawn.append(units[token])
-        return re.sub(r" ([^\w\s])", r"\1", space.join(drawn)) if space else "".join(drawn)
+            drawn.append(token)
+        return drawn
+
+    def _join(self, tokens: Sequence[int]) -> str:
+        names = self.units
+        units = [names[token] for token in tokens]
+        if isinstance(self.unit, Tokenizer):
+            return self.unit.decode([units])[0]
+        if self.unit == "character":
+            return "".join(units)
+        return re.sub(r" ([^\w\s])", r"\1", " ".join(units))
 
     def _number(self, gram: Sequence[int]) -> int:
         """Number of a seen n-gram among those of its length, -1 for others; 0 for the empty one."""
@@ -156,10 +178,12 @@ class NGramModel:
     def _width(self) -> int:
         return len(self._ids) + 3
 
-    def _split(self, text: str) -> list[str]:
+    def _split(self, text: str) -> list[Any]:
+        if isinstance(self.unit, Tokenizer):
+            return list(self.unit.ids([text])[0])
         return words(text) if self.unit == "word" else list(text)
 
-    def _encode(self, split: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
+    def _encode(self, split: list[list[Any]]) -> tuple[np.ndarray, np.ndarray]:
         """All texts in one row of tokens, and each token's distance from its text's start."""
         ids = self._ids
         coded = [[ids.get(unit, _UNKNOWN) for unit in units] for units in split]

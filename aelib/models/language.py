@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from aelib.errors import BadInput, UnknownName
 from aelib.generate import BeamSearch, Sampler, generate
+from aelib.measure import NGramModel
 from aelib.models import training
 from aelib.models.cores import RecurrentCore, TransformerCore
 from aelib.models.qrnn import ROWS, QuasiRecurrentCore, ngram_rows
@@ -21,6 +22,7 @@ from aelib.text.files import Source, is_file_like
 Tensor = Any
 NETWORKS = ("transformer", "recurrent", "qrnn")
 NGRAM_WIDTH = 32
+FEW = 512  # rows of a table that is read by a product
 SMALL = 0.02  # standard deviation of token vectors when training begins
 
 
@@ -137,12 +139,24 @@ class LanguageModel(StoredModel):
 
     def _inputs(self, ids: Tensor, padded: Tensor) -> Tensor:
         """Vectors of ids (batch, T), and of the n-grams; `padded` has ngrams - 1 tokens more."""
-        own = self.table(ids)
+        own = self._vectors(ids)
         if not self.ngrams:
             return own
         grams = self.hashed(ngram_rows(padded, self.ngrams))  # (batch, T, ngrams - 1, 32)
         joined = ops.reshape(grams, (*ops.shape(ids), NGRAM_WIDTH * (self.ngrams - 1)))
         return ops.concatenate([own, joined], axis=-1)
+
+    def _vectors(self, ids: Tensor) -> Tensor:
+        """The tokens' vectors: (batch, T) -> (batch, T, width).
+
+        A table of a few rows is multiplied by one-hot vectors: on a GPU the gradient of a lookup
+        adds thousands of rows to each of these, one after the other.
+        """
+        rows = self.table.input_dim
+        if rows > FEW:
+            return self.table(ids)
+        chosen = ops.one_hot(ids, rows, dtype=self.table.compute_dtype)  # (batch, T, rows)
+        return ops.matmul(chosen, ops.cast(self.table.embeddings, self.table.compute_dtype))
 
     def _logits(self, h: Tensor) -> Tensor:
         """(..., width) -> (..., V), in float32 whatever the policy: a softmax follows."""
@@ -247,29 +261,34 @@ class LanguageModel(StoredModel):
     # -------------------------------------------------------------------------------- using it
 
     def score(
-        self, texts: str | Sequence[str], batch_size: int = 32, adapt: float = 0.0
+        self,
+        texts: str | Sequence[str],
+        batch_size: int = 32,
+        adapt: float = 0.0,
+        beside: NGramModel | None = None,
+        share: float = 0.3,
     ) -> dict[str, float]:
         """How well it predicts: a string as one stream, a list as separate documents.
 
         With `adapt` it goes on learning while it reads a stream (dynamic evaluation; Krause et al.,
         2018): after each eight windows, which are scored first, comes one step of gradient descent
-        at this rate on them. Try 0.1 to 1. It learns in a copy: this model stays as it is.
+        at this rate on them. Try 0.03 to 1. It learns in a copy: this model stays as it is.
+        With `beside`, an n-gram model over the same tokens (`NGramModel(5, model.tokenizer)`), it
+        scores the mixture (1 − share) · p_own + share · p_beside.
 
         nll                  nats per token (the end token counted for documents)
         perplexity           exp(nll), per token
         bits_per_character   total nats / (ln 2 · characters)
         nats_per_character   the same in nats; `tokens` and `characters` are the counts
         """
-        if adapt < 0:
-            raise BadInput(f"adapt is a rate, 0 or more, not {adapt}")
-        if isinstance(texts, str):
-            nll, tokens = self._stream_nll(texts, batch_size, adapt)
-            characters = len(texts)
-        elif adapt:
-            raise BadInput("adapt is for one stream, read in order: give a string, not a list")
+        characters = len(texts) if isinstance(texts, str) else sum(map(len, texts)) + len(texts)
+        if adapt:
+            if beside is not None:
+                raise BadInput("give adapt or beside: they do not go together")
+            nll, tokens = self._adapting_nll(texts, adapt)
         else:
-            nll, tokens = self._document_nll(list(texts), batch_size)
-            characters = sum(map(len, texts)) + len(texts)
+            each = np.concatenate(self._mixed_nll(texts, batch_size, beside, share))
+            nll, tokens = float(each.sum()), len(each)
         return {
             "nll": nll / tokens,
             "perplexity": float(np.exp(nll / tokens)),
@@ -279,8 +298,44 @@ class LanguageModel(StoredModel):
             "characters": characters,
         }
 
-    def _stream_nll(self, text: str, batch_size: int, adapt: float) -> tuple[float, int]:
-        """Each token once, with at least half a context before it (less at the very start)."""
+    def token_nll(self, texts: str | Sequence[str], batch_size: int = 32) -> list[np.ndarray]:
+        """−log p of each token in nats, an array (tokens,) for each text.
+
+        A string is one stream: each token has at least half a context before it (less at the very
+        start). Of a list each text is a document, its end token last.
+        """
+        if isinstance(texts, str):
+            inputs, targets = self._windows(texts)
+            parts = [self._nll(inputs[i : i + batch_size], targets[i : i + batch_size])
+                     for i in range(0, len(inputs), batch_size)]  # fmt: skip
+            return [np.concatenate(parts)[targets != PAD]]
+        return self._document_nll(list(texts), batch_size)
+
+    def _nll(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """−log p(target) in nats, of padding, too: (batch, T)."""
+        nll = ops.sparse_categorical_crossentropy(targets, self(inputs), from_logits=True)
+        return ops.convert_to_numpy(nll)
+
+    def _mixed_nll(
+        self, texts: str | Sequence[str], batch_size: int, beside: NGramModel | None, share: float
+    ) -> list[np.ndarray]:
+        own = self.token_nll(texts, batch_size)
+        if beside is None:
+            return own
+        if not isinstance(beside.unit, Tokenizer) or (
+            beside.unit.to_json() != self._ready().to_json()
+        ):
+            raise BadInput("beside counts other tokens: make it as NGramModel(5, model.tokenizer)")
+        if not 0 < share < 1:
+            raise BadInput(f"share is the n-gram model's part, between 0 and 1, not {share}")
+        other = beside.token_nll_nats([texts] if isinstance(texts, str) else list(texts))
+        return [
+            -np.logaddexp(np.log(1 - share) - a, np.log(share) - b[: len(a)])
+            for a, b in zip(own, other, strict=True)
+        ]
+
+    def _windows(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Overlapping windows (n, context); targets are padding where a window before has them."""
         stream = np.array([BOS, *self._ready().ids([text])[0]], np.int32)
         if len(stream) < 2:
             raise BadInput("there is nothing to score: the text is empty")
@@ -289,42 +344,44 @@ class LanguageModel(StoredModel):
         padded = np.pad(stream, (0, context + 1), constant_values=PAD)
         rows = padded[starts[:, None] + np.arange(context + 1)]
         targets = rows[:, 1:].copy()
-        targets[1:, :half] = PAD  # counted in the window before
-        tokens, total = int((targets != PAD).sum()), 0.0
-        if adapt:
-            return self._adapting_nll(rows[:, :-1], targets, adapt) * tokens, tokens
-        for i in range(0, len(rows), batch_size):
-            logits = self(rows[i : i + batch_size, :-1])
-            total += float(ops.sum(token_nll(logits, targets[i : i + batch_size])))
-        return total, tokens
+        targets[1:, :half] = PAD
+        return rows[:, :-1], targets
 
-    def _adapting_nll(self, rows: np.ndarray, targets: np.ndarray, rate: float) -> float:
-        """Nats per token of windows read in order, by a copy that learns from each batch of them.
+    def _adapting_nll(self, text: str | Sequence[str], rate: float) -> tuple[float, int]:
+        """Nats and tokens of a stream read by a copy that learns from each batch of windows.
 
         A batch's loss is that of the weights before its step, so nothing is scored that was
         learned from.
         """
+        if rate < 0:
+            raise BadInput(f"adapt is a rate, 0 or more, not {rate}")
+        if not isinstance(text, str):
+            raise BadInput("adapt is for one stream, read in order: give a string, not a list")
+        rows, targets = self._windows(text)
         reader = type(self).from_config({**self.get_config(), "dropout": 0.0})
         reader.set_weights(self.get_weights())
         reader.compile(keras.optimizers.SGD(rate))
         done = keras.Model.fit(reader, rows, targets, batch_size=8, shuffle=False, verbose=0)
         nll = float(done.history["nll"][0])
         if not np.isfinite(nll):
-            raise BadInput(f"adapt={rate} is too fast, the weights ran away: try 0.1")
-        return nll
+            raise BadInput(f"adapt={rate} is too fast, the weights ran away: try a tenth of it")
+        tokens = int((targets != PAD).sum())
+        return nll * tokens, tokens
 
-    def _document_nll(self, texts: list[str], batch_size: int) -> tuple[float, int]:
+    def _document_nll(self, texts: list[str], batch_size: int) -> list[np.ndarray]:
         if not texts:
             raise BadInput("there is nothing to score: give at least one text")
         ids = [[BOS, *row, EOS] for row in self._ready().ids(texts)]
-        total = 0.0
+        found: list[np.ndarray] = [np.empty(0)] * len(ids)
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         for i in range(0, len(ids), batch_size):
-            rows = [ids[j] for j in order[i : i + batch_size]]
-            width = -(-len(rows[-1]) // 8) * 8
-            batch = np.array([row + [PAD] * (width - len(row)) for row in rows], np.int32)
-            total += float(ops.sum(token_nll(self(batch[:, :-1]), batch[:, 1:])))
-        return total, sum(len(row) - 1 for row in ids)
+            group = order[i : i + batch_size]
+            width = -(-len(ids[group[-1]]) // 8) * 8
+            rows = [ids[j] + [PAD] * (width - len(ids[j])) for j in group]
+            batch = np.array(rows, np.int32)
+            for j, nll in zip(group, self._nll(batch[:, :-1], batch[:, 1:]), strict=True):
+                found[j] = nll[: len(ids[j]) - 1]
+        return found
 
     def generate(
         self, prompt: str | Sequence[str] = "", length: int = 200, temperature: float = 1.0,

@@ -119,6 +119,7 @@ class Budget(keras.callbacks.Callback):
         self.seconds, self.steps, self.warmup, self.final = seconds, steps, warmup, final
         self.clock = clock
         self.started: float | None = None
+        self.rate: float | None = None  # the one set last
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)  # before a backup is restored, whose rate is on its way down
@@ -127,6 +128,7 @@ class Budget(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         # Counted here: under JAX the optimiser's own count is written back once an epoch.
         self.step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+        self.rate = None
 
     def progress(self, step: int) -> float:
         """Share of the budget that is used up, in [0, 1]."""
@@ -139,9 +141,10 @@ class Budget(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         step = self.step
         fall = self.final + (1 - self.final) * min(1.0, 2 * (1 - self.progress(step)))
-        self.model.optimizer.learning_rate.assign(
-            self.peak * min(1.0, (step + 1) / self.warmup) * fall
-        )
+        rate = self.peak * min(1.0, (step + 1) / self.warmup) * fall
+        if rate != self.rate:  # under JAX, Keras copies every variable when a callback asks for one
+            self.model.optimizer.learning_rate.assign(rate)
+            self.rate = rate
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if self.started is None:  # the first step compiles: it is not counted
