@@ -134,16 +134,19 @@ class LanguageModel(StoredModel):
         """Logits for the token after each: (batch, T) -> (batch, T, V)."""
         earlier = ((0, 0), (self.ngrams - 1, 0))
         padded = ops.pad(ids, earlier, constant_values=PAD) if self.ngrams else ids
-        h = self.core(self._inputs(ids, padded), training=training)  # (batch, T, width)
+        x = self._inputs(self._vectors(ids), padded)
+        h = self.core(x, training=training)  # (batch, T, width)
         return self._logits(h)
 
-    def _inputs(self, ids: Tensor, padded: Tensor) -> Tensor:
-        """Vectors of ids (batch, T), and of the n-grams; `padded` has ngrams - 1 tokens more."""
-        own = self._vectors(ids)
+    def _inputs(self, own: Tensor, padded: Tensor) -> Tensor:
+        """The tokens' vectors (batch, T, width), those of n-grams beside them.
+
+        `padded` holds the ids, with ngrams - 1 tokens before them.
+        """
         if not self.ngrams:
             return own
         grams = self.hashed(ngram_rows(padded, self.ngrams))  # (batch, T, ngrams - 1, 32)
-        joined = ops.reshape(grams, (*ops.shape(ids), NGRAM_WIDTH * (self.ngrams - 1)))
+        joined = ops.reshape(grams, (*ops.shape(own)[:2], NGRAM_WIDTH * (self.ngrams - 1)))
         return ops.concatenate([own, joined], axis=-1)
 
     def _vectors(self, ids: Tensor) -> Tensor:
@@ -183,7 +186,7 @@ class LanguageModel(StoredModel):
         ids = ops.cast(ops.expand_dims(tokens, 1), "int32")
         padded = ops.concatenate([state[-1], ids], axis=1) if self.ngrams else ids
         own = state[:-1] if self.ngrams else state
-        h, own = self.core.step(self._inputs(ids, padded)[:, 0], own, t)
+        h, own = self.core.step(self._inputs(self.table(ids), padded)[:, 0], own, t)
         recent = [padded[:, 1:]] if self.ngrams else []
         return self._logits(h), [*own, *recent]
 
