@@ -10,9 +10,9 @@ are; scores are over raw characters, whatever the tokens. "with counts": the sam
 Kneser–Ney over five of its tokens, whose counting is part of its budget; the share of 0.3 was best
 on the validation books. "adapting": the same model, which goes on learning from the held-out text
 as it reads it (dynamic evaluation), as PPMd does; the others stay as they were trained.
-PyTorch beside both: the recipe as nanoGPT writes it, and a GRU of width 256 at the fast model's
-budget. These rows need `pip install torch==2.13.0` in the same environment, and are left out
-without it.
+PyTorch beside them: the recipe as nanoGPT writes it, and GRUs of width 256 at the fast models'
+budgets, on characters and on the same word pieces. These rows need `pip install torch==2.13.0` in
+the same environment, and are left out without it.
 """
 
 import io
@@ -36,10 +36,11 @@ FAST = {"network": "qrnn", "width": 192, "depth": 2, "context": 128}
 PIECES = {**FAST, "context": 64, "tokens": "bpe", "vocabulary": 4096}
 ADAPT = 0.3  # rate of the adapting rows
 SHARE = 0.3  # of the counts
+Split = tuple[str, str]
 JOBS = ("gpt", "fast", "kjv", "torch", "references")
 
 
-def halves(path: Path | None) -> tuple[str, str] | None:
+def halves(path: Path | None) -> Split | None:
     """All but the last tenth of a file, and the last tenth; None without a file."""
     if path is None:
         return None
@@ -50,7 +51,7 @@ def halves(path: Path | None) -> tuple[str, str] | None:
 
 
 def trained(
-    name: str, data: str, split: tuple[str, str], model: dict, fit: dict, adapt: float = 0.0,
+    name: str, data: str, split: Split, model: dict, fit: dict, adapt: float = 0.0,
     counts: int = 0,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Fit on the first text, score the second: CPU time includes compilation.
@@ -87,7 +88,7 @@ def scored(model: aelib.LanguageModel, text: str, **how: Any) -> dict[str, Any]:
     return {"score_cpu_s": round(time.process_time() - started, 1)} | {k: score[k] for k in kept}
 
 
-def references(data: str, split: tuple[str, str]) -> list[dict[str, Any]]:
+def references(data: str, split: Split) -> list[dict[str, Any]]:
     """Kneser–Ney over characters, and PPMd with the training text as prefix."""
     train, test = split
     nats = float(NGramModel(6, "character").fit([train]).nll_nats([test]).sum())
@@ -102,28 +103,42 @@ def references(data: str, split: tuple[str, str]) -> list[dict[str, Any]]:
             for name, value in (("6-gram Kneser–Ney", bits), ("PPMd o12", ppmd))]  # fmt: skip
 
 
-def torch_rows(split: tuple[str, str], options: Any) -> list[dict[str, Any]]:
+def torch_rows(play: Split | None, bible: Split, options: Any) -> list[dict[str, Any]]:
     """nanoGPT's model for as many steps as ours, and a GRU for as many CPU seconds."""
     if torch is None:
         print("PyTorch is not installed here: its rows are left out")
         return []
     import _torch_peers as peers
 
-    tokenizer = aelib.text.Tokenizer.train([split[0]], "char")
-    streams = [np.array(tokenizer.ids([text])[0], np.int32) for text in split]
+    rows = []
+    if play:
+        size, streams = streams_of(play, "char", 0)
+        told = ("tiny Shakespeare", len(play[1]), streams)
+        gpt, gru = peers.GPT(size, **GPT), peers.Recurrent(size, 256)
+        rows += [
+            torch_row("GPT, nanoGPT's CPU recipe, PyTorch", gpt, *told, GPT["context"], 12, 1e-3,
+                      steps=options.iterations),
+            torch_row("GRU, PyTorch", gru, *told, FAST["context"], 16, 5e-3,
+                      seconds=options.seconds),
+        ]  # fmt: skip
+    size, streams = streams_of(bible, PIECES["tokens"], PIECES["vocabulary"])
+    rows.append(torch_row("GRU of word pieces, PyTorch", peers.Recurrent(size, 256), "KJV",
+                          len(bible[1]), streams, PIECES["context"], 8, 5e-3,
+                          seconds=options.kjv_seconds))  # fmt: skip
+    return rows
+
+
+def streams_of(split: Split, kind: str, size: int) -> tuple[int, list[np.ndarray]]:
+    """Size of the vocabulary learned from the first text, and the ids of both."""
     torch.manual_seed(0)
-    gpt, gru = peers.GPT(tokenizer.size, **GPT), peers.Recurrent(tokenizer.size, 256)
-    return [
-        torch_row("GPT, nanoGPT's CPU recipe, PyTorch", gpt, streams, GPT["context"], 12, 1e-3,
-                  steps=options.iterations),
-        torch_row("GRU, PyTorch", gru, streams, FAST["context"], 16, 5e-3,
-                  seconds=options.seconds),
-    ]  # fmt: skip
+    lines = split[0].splitlines(keepends=True)
+    tokenizer = aelib.text.Tokenizer.train(lines, kind, size)
+    return tokenizer.size, [np.array(tokenizer.ids([text])[0], np.int32) for text in split]
 
 
 def torch_row(
-    name: str, model: Any, streams: list[np.ndarray], context: int, batch: int, rate: float,
-    steps: int | None = None, seconds: float = 0.0,
+    name: str, model: Any, data: str, characters: int, streams: list[np.ndarray], context: int,
+    batch: int, rate: float, steps: int | None = None, seconds: float = 0.0,
 ) -> dict[str, Any]:  # fmt: skip
     """Train by AdamW with the rate falling to a twentieth as ours does, then score."""
     import _torch_peers as peers
@@ -137,11 +152,11 @@ def torch_row(
         step(*windows[done], share=min(1.0, (done + 1) / 50) * fall)
         done += 1
     used = time.process_time() - started
-    nats = torch_nats(model, streams[1], context)
-    return {"data": "tiny Shakespeare", "model": name, "context": context, "batch_size": batch,
+    nats = torch_nats(model, streams[1], context) * len(streams[1]) / characters
+    return {"data": data, "model": name, "context": context, "batch_size": batch,
             "learning_rate": rate, "fit_cpu_s": round(used, 1), "steps_made": done,
             "parameters": sum(p.numel() for p in model.parameters()), "nats_per_character": nats,
-            "bits_per_character": nats / np.log(2), "characters": len(streams[1])}  # fmt: skip
+            "bits_per_character": nats / np.log(2), "characters": characters}  # fmt: skip
 
 
 def torch_nats(model: Any, stream: np.ndarray, context: int) -> float:
@@ -184,8 +199,8 @@ def rows_of(options: Any) -> list[dict[str, Any]]:
         rows += trained("QRNN, hashed n-grams", "KJV", bible, {**FAST, "ngrams": 8}, fit)
         fit["batch_size"] = 8
         rows += trained("QRNN, word pieces", "KJV", bible, PIECES, fit, ADAPT, counts=5)
-    if "torch" in options.jobs and play:
-        rows += torch_rows(play, options)
+    if "torch" in options.jobs:
+        rows += torch_rows(play, bible, options)
     if "references" in options.jobs:
         rows += [row for data, split in corpora.items() if split for row in references(data, split)]
     return rows
