@@ -7,7 +7,7 @@ tiny Shakespeare: the last tenth is held out. The nanoGPT CPU recipe (4 layers, 
 `--seconds` CPU-seconds. King James Bible: whole books held out, the quasi-recurrent network at
 `--kjv-seconds`, on characters with hashed n-grams and on 4,096 word pieces. Files are read as they
 are; scores are over raw characters, whatever the tokens. "with counts": the same model mixed with
-Kneser–Ney over five of its tokens, whose counting is part of its budget; the share of 0.3 was best
+Kneser–Ney over five of its tokens, whose counting is part of its budget, at the share that is best
 on the validation books. "adapting": the same model, which goes on learning from the held-out text
 as it reads it (dynamic evaluation), as PPMd does; the others stay as they were trained.
 PyTorch beside them: the recipe as nanoGPT writes it, and GRUs of width 256 at the fast models'
@@ -35,7 +35,7 @@ GPT = {"width": 128, "depth": 4, "heads": 4, "context": 64}
 FAST = {"network": "qrnn", "width": 192, "depth": 2, "context": 128}
 PIECES = {**FAST, "context": 64, "tokens": "bpe", "vocabulary": 4096}
 ADAPT = 0.3  # rate of the adapting rows
-SHARE = 0.3  # of the counts
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)  # of the counts
 Split = tuple[str, str]
 JOBS = ("gpt", "fast", "kjv", "torch", "references")
 
@@ -52,12 +52,12 @@ def halves(path: Path | None) -> Split | None:
 
 def trained(
     name: str, data: str, split: Split, model: dict, fit: dict, adapt: float = 0.0,
-    counts: int = 0,
+    counts: int = 0, validation: str = "",
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Fit on the first text, score the second: CPU time includes compilation.
 
-    More rows of the same model: with `counts` mixed with n-grams of that many tokens, with `adapt`
-    learning at this rate as it is scored.
+    More rows of the same model: with `counts` mixed with n-grams of that many tokens, the share
+    chosen on `validation`; with `adapt` learning at this rate as it is scored.
     """
     started = time.process_time()
     lines = split[0].splitlines(keepends=True)
@@ -73,12 +73,18 @@ def trained(
            "parameters": made.count_params()}  # fmt: skip
     rows = [{**own, **scored(made, split[1])}]
     if grams:
-        told = {"model": f"{name}, with counts", "order": counts, "share": SHARE}
-        rows.append({**own, **told, **scored(made, split[1], beside=grams, share=SHARE)})
+        share = best_share(made, grams, validation)
+        told = {"model": f"{name}, with counts", "order": counts, "share": share}
+        rows.append({**own, **told, **scored(made, split[1], beside=grams, share=share)})
     if adapt:
         told = {"model": f"{name}, adapting", "adapt": adapt}
         rows.append({**own, **told, **scored(made, split[1], adapt=adapt)})
     return rows
+
+
+def best_share(model: aelib.LanguageModel, grams: NGramModel, text: str) -> float:
+    nats = {share: model.score(text, beside=grams, share=share)["nll"] for share in SHARES}
+    return min(nats, key=nats.__getitem__)
 
 
 def scored(model: aelib.LanguageModel, text: str, **how: Any) -> dict[str, Any]:
@@ -198,7 +204,16 @@ def rows_of(options: Any) -> list[dict[str, Any]]:
         fit = {**fit, "seconds": options.kjv_seconds}
         rows += trained("QRNN, hashed n-grams", "KJV", bible, {**FAST, "ngrams": 8}, fit)
         fit["batch_size"] = 8
-        rows += trained("QRNN, word pieces", "KJV", bible, PIECES, fit, ADAPT, counts=5)
+        rows += trained(
+            "QRNN, word pieces",
+            "KJV",
+            bible,
+            PIECES,
+            fit,
+            ADAPT,
+            counts=5,
+            validation=kjv.text("validation")[: 20_000 if options.quick else None],
+        )
     if "torch" in options.jobs:
         rows += torch_rows(play, bible, options)
     if "references" in options.jobs:

@@ -1,7 +1,7 @@
 """Make the presets that come with the package: `python scripts/train_presets.py [NAME ...]`.
 
 All use the shipped corpora (public domain), seed 0. Training takes a budget of CPU-seconds, or with
-`--steps` a number of steps (on a GPU: `KERAS_BACKEND=jax`, larger batches by `--batch`).
+`lm-small --steps` a number of steps (on a GPU: `KERAS_BACKEND=jax`, larger batches by `--batch`).
 `--books FOLDER` adds plain-text books (*.txt, *.txt.gz) to the vocabulary of `sentences` and to the
 training of `lm-small`. Each preset gets a model card whose figures are measured here, on held-out
 text.
@@ -44,14 +44,6 @@ def short_sentences(text: str) -> list[str]:
 def pick(texts: list[str], n: int, seed: int = 0) -> list[str]:
     order = np.random.default_rng(seed).permutation(len(texts))[:n]
     return [texts[i] for i in order]
-
-
-def spent(given: argparse.Namespace, started: float, batch: int) -> str:
-    """For the card: the CPU-seconds since `started`, or the steps that were asked for."""
-    if given.steps:
-        where = "a GPU" if keras.distribution.list_devices("gpu") else "CPUs"
-        return f"{given.steps:,} steps of {batch} rows on {where}"
-    return f"{time.process_time() - started:.0f} CPU-seconds"
 
 
 def sentences(given: argparse.Namespace, seconds: float) -> tuple[object, str]:
@@ -108,25 +100,21 @@ def sentences_vae(given: argparse.Namespace, seconds: float) -> tuple[object, st
         latent_dim=32, encoder="lstm", decoder="lstm", kind="variational", tokens="bpe",
         vocabulary=4000, width=192, length=24, beta=0.0, free_bits=0.5, dropout=0.3,
     )  # fmt: skip
-    started, batch = time.process_time(), given.batch or 64
-
-    def budget(share: float) -> dict[str, Any]:
-        epochs = share * (given.steps or 0) * batch / len(texts)
-        return {"epochs": max(1, round(epochs))} if given.steps else {"seconds": share * seconds}
-
-    quiet = {"patience": 999, "verbose": 2, "learning_rate": 2e-3, "batch_size": batch}
-    model.fit(texts, **budget(0.4), **quiet)
+    started = time.process_time()
+    quiet = {"patience": 999, "verbose": 2, "learning_rate": 2e-3}
+    model.fit(texts, seconds=seconds * 0.4, **quiet)
     steps = int(model.optimizer.iterations)  # in 40 % of the budget
     model.reset_decoder()
     anneal = objectives.Anneal(objectives.Linear(int(0.6 * steps)))
-    model.fit(texts, callbacks=[anneal], **budget(0.6), **quiet)
+    model.fit(texts, seconds=seconds * 0.6, callbacks=[anneal], **quiet)
     model.beta.assign(1.0)
+    used = time.process_time() - started
     rows = "\n".join(_vae_row(name, model, pick(t, 500)) for name, t in held.items() if t)
     examples = "\n".join(f"- {t}" for t in model.sample(8, seed=0, temperature=0.5))
     parts = ", ".join(f"{name}: {len(group):,}" for name, group in groups.items() if group)
     about = f"""A variational autoencoder over {len(texts):,} English sentences of up to
 twelve words ({parts}), latent dimension 32, an LSTM of 192 units on both sides, 4,000 byte-pair
-tokens, {spent(given, started, batch)}. Trained as an autoencoder first, then with a
+tokens, {used:,.0f} CPU-seconds. Trained as an autoencoder first, then with a
 fresh decoder, β rising to 1 and half a nat free in each dimension.
 
 | held-out sentences | −ELBO (nats) | KL | active units | exact | tokens |
@@ -162,6 +150,10 @@ def lm_small(given: argparse.Namespace, seconds: float) -> tuple[object, str]:
     budget = {"steps": given.steps} if given.steps else {"seconds": seconds}
     model.fit(io.StringIO(text), batch_size=batch, learning_rate=2e-3, verbose=2,
               **budget)  # fmt: skip
+    used = f"{time.process_time() - started:,.0f} CPU-seconds"
+    if given.steps:
+        where = "a GPU" if keras.distribution.list_devices("gpu") else "CPUs"
+        used = f"{given.steps:,} steps of {batch} rows on {where}"
     rows = "\n".join(
         f"| {name}, held out | {model.score(c.text('test')[:60_000])['bits_per_character']:.3f} |"
         for name, c in corpora.items()
@@ -169,7 +161,7 @@ def lm_small(given: argparse.Namespace, seconds: float) -> tuple[object, str]:
     sample = model.generate("The people of", 60, temperature=0.8, seed=0)[0].replace("\n", " ")
     about = f"""A GPT (4 layers, width 192, context 128, 2,000 byte-pair tokens), trained on
 {len(text) / 1e6:.1f} million characters ({", ".join(names)}{", books" if given.books else ""}) for
-{spent(given, started, batch)}.
+{used}.
 
 | text | bits per character |
 |---|---|
@@ -208,7 +200,7 @@ accuracy, content and fluency along the strength."""
 
 MAKERS: dict[str, tuple[Callable, float]] = {
     "sentences": (sentences, 0),
-    "sentences-vae": (sentences_vae, 900),
+    "sentences-vae": (sentences_vae, 1400),
     "lm-small": (lm_small, 900),
     "style": (style, 0),
 }
@@ -220,8 +212,8 @@ def main() -> None:
     parser.add_argument("--books", type=Path, help="folder of plain-text books")
     parser.add_argument("--everyday", type=Path, help="tab-separated sentences, English first")
     parser.add_argument("--seconds", type=float, help="CPU-seconds for each, instead of ours")
-    parser.add_argument("--steps", type=int, help="training steps, instead of seconds")
-    parser.add_argument("--batch", type=int, help="rows in a batch, instead of ours")
+    parser.add_argument("--steps", type=int, help="training steps of lm-small, instead of seconds")
+    parser.add_argument("--batch", type=int, help="rows in a batch of lm-small, instead of ours")
     parser.add_argument("--out", type=Path, default=ROOT)
     options = parser.parse_args()
     for name in options.names:
@@ -230,6 +222,9 @@ def main() -> None:
         presets.write(model, options.out / name)
         given = " --books FOLDER" if options.books else ""
         given += " --everyday FILE" if options.everyday else ""
+        for option in ("seconds", "steps", "batch"):
+            value = getattr(options, option)
+            given += f" --{option} {value:g}" if value else ""
         head = f"# {name}\n\nMade by `scripts/train_presets.py {name}{given}`, seed 0, aelib "
         tail = "\n\nData: public-domain texts from the pinned corpus packages"
         tail += " and 19th-century novels" if options.books else ""

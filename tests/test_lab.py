@@ -793,6 +793,14 @@ def test_sentences_of_strangers_are_reported_as_they_came_back():
     assert all(escape(row["smooth"]) in table for row in rows)
 
 
+def test_steps_cost_what_the_piano_says():
+    """The likelihood little, and no fluency by the trigram judge."""
+    cost = manifest(MODELS / "sentences-vae.js")["extra"]["cost"]
+    exact, light = cost["exact"], cost["light"]
+    assert light["nll"] < 1.05 * exact["nll"]
+    assert light["back"] <= exact["back"] and light["between"] <= exact["between"]
+
+
 def test_knobs_do_more_than_chance():
     """The recorded effects; each kept knob switches most held-out sentences, both ways."""
     knobs = manifest(MODELS / "sentences-vae.js")["extra"]["directions"]

@@ -144,8 +144,9 @@ class NGramModel:
 
     def sample(self, n: int, seed: int = 0, max_units: int = 60) -> list[str]:
         """n texts drawn unit by unit, each at most max_units long; ``<unk>`` is never drawn."""
-        rng = np.random.default_rng(seed)
-        return [self._join(self._draw(rng, max_units)) for _ in range(n)]
+        rng, units = np.random.default_rng(seed), self.units
+        drawn = [self._draw(rng, max_units) for _ in range(n)]
+        return [self._join([units[token] for token in tokens]) for tokens in drawn]
 
     def _draw(self, rng: np.random.Generator, max_units: int) -> list[int]:
         drawn: list[int] = []
@@ -158,9 +159,7 @@ class NGramModel:
             drawn.append(token)
         return drawn
 
-    def _join(self, tokens: Sequence[int]) -> str:
-        names = self.units
-        units = [names[token] for token in tokens]
+    def _join(self, units: Sequence[Any]) -> str:
         if isinstance(self.unit, Tokenizer):
             return self.unit.decode([units])[0]
         if self.unit == "character":

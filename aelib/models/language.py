@@ -322,9 +322,8 @@ class LanguageModel(StoredModel):
     def _mixed_nll(
         self, texts: str | Sequence[str], batch_size: int, beside: NGramModel | None, share: float
     ) -> list[np.ndarray]:
-        own = self.token_nll(texts, batch_size)
         if beside is None:
-            return own
+            return self.token_nll(texts, batch_size)
         if not isinstance(beside.unit, Tokenizer) or (
             beside.unit.to_json() != self._ready().to_json()
         ):
@@ -334,7 +333,7 @@ class LanguageModel(StoredModel):
         other = beside.token_nll_nats([texts] if isinstance(texts, str) else list(texts))
         return [
             -np.logaddexp(np.log(1 - share) - a, np.log(share) - b[: len(a)])
-            for a, b in zip(own, other, strict=True)
+            for a, b in zip(self.token_nll(texts, batch_size), other, strict=True)
         ]
 
     def _windows(self, text: str) -> tuple[np.ndarray, np.ndarray]:
